@@ -1,0 +1,55 @@
+"""Convolutional networks on CPUs, compiled per shape through LLVM.
+
+The names below are imported when they are first used, so that ``import convoi`` costs next to
+nothing and loads none of the libraries that Convoi builds on.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from convoi import data, errors, nn, training
+    from convoi.estimators import ImageClassifier, ImageRegressor
+    from convoi.nn.network import Network, load
+
+__all__ = [
+    "ImageClassifier",
+    "ImageRegressor",
+    "Network",
+    "__version__",
+    "data",
+    "errors",
+    "load",
+    "nn",
+    "training",
+]
+
+__version__ = "0.1.0"
+
+# Public name -> the module that defines it. A module is public under its own last name.
+_HOMES = {
+    "ImageClassifier": "convoi.estimators",
+    "ImageRegressor": "convoi.estimators",
+    "Network": "convoi.nn.network",
+    "data": "convoi.data",
+    "errors": "convoi.errors",
+    "load": "convoi.nn.network",
+    "nn": "convoi.nn",
+    "training": "convoi.training",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(home)
+    value = module if home == f"{__name__}.{name}" else getattr(module, name)
+    globals()[name] = value  # from here on the name is found without this function
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
