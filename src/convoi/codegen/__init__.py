@@ -1,0 +1,1 @@
+"""From typed emission of LLVM IR to machine code: types, builder, target, object code."""

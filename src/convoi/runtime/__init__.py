@@ -1,0 +1,1 @@
+"""Running programs: tables, buffers, threads, the store of machine code."""
