@@ -1,0 +1,32 @@
+"""Graphs of operations: nodes, verification, differentiation and the NumPy interpreter."""
+
+from __future__ import annotations
+
+from convoi.graph.builder import Builder
+from convoi.graph.differentiate import RunningStatistics, TrainingGraph, differentiate
+from convoi.graph.interpreter import run
+from convoi.graph.nodes import INPUT, SEED, TARGET, WEIGHT, Graph, Node
+from convoi.graph.serialize import (
+    graph_from_dict,
+    graph_from_json,
+    graph_to_dict,
+    graph_to_json,
+)
+
+__all__ = [
+    "INPUT",
+    "SEED",
+    "TARGET",
+    "WEIGHT",
+    "Builder",
+    "Graph",
+    "Node",
+    "RunningStatistics",
+    "TrainingGraph",
+    "differentiate",
+    "graph_from_dict",
+    "graph_from_json",
+    "graph_to_dict",
+    "graph_to_json",
+    "run",
+]
