@@ -358,6 +358,17 @@ class Function:
         self._start_block(after)
         return phis
 
+    def next_block(self) -> None:
+        """Go on in a new basic block.
+
+        LLVM selects instructions block by block. Where a block would load the same element again,
+        it keeps the first one in a register; that is a loss where registers are scarce and a load
+        comes free with the multiply-add, so such loads are put in blocks of their own.
+        """
+        label = self._new_label("next")
+        self.emit_void(f"br label %{label}")
+        self._start_block(label)
+
     def repeat(self, body: Callable[[], Value]) -> None:
         """Run the body until the condition it returns no longer holds."""
         inside, after = self._new_label("again"), self._new_label("after")

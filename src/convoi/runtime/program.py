@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -51,6 +50,8 @@ class Argument:
     per_sample: int = 0
     """Bytes from one sample to the next. In batch buffers ``offset`` counts bytes *per sample*
     too: the values of a batch lie one after the other, each for all samples."""
+    per_chunk: int = 0
+    """Bytes from one chunk to the next, in buffers that are not chunked themselves."""
     whole: bool = False
     """In chunk buffers: whether it leads to the first chunk's part, whoever calls."""
 
@@ -86,6 +87,11 @@ class Segment:
     units: int = 1
     """Units of a fixed extent."""
 
+    @property
+    def fixed_chunks(self) -> int:
+        """The number of chunks of a fixed extent."""
+        return max(1, -(-self.units // self.convoy))
+
 
 @dataclass(frozen=True)
 class Chunking:
@@ -113,12 +119,17 @@ class Plan:
 
 
 class Instance:
-    """A plan with memory of its own; it runs one batch at a time."""
+    """A plan with memory of its own; it runs one batch at a time.
 
-    def __init__(self, plan: Plan, threads: int) -> None:
+    Instances of one plan may share their fixed memory (parameters) and run at the same time.
+    """
+
+    def __init__(
+        self, plan: Plan, threads: int, fixed: Mapping[str, NDArray[np.uint8]] | None = None
+    ) -> None:
         self.plan = plan
         self.threads = threads
-        self.lock = threading.Lock()
+        self._fixed = fixed
         self._spaces = {buffer.name: buffer for buffer in plan.buffers}
         self._names = [buffer.name for buffer in plan.buffers]
         number = {name: i for i, name in enumerate(self._names)}
@@ -130,6 +141,9 @@ class Instance:
         self._arguments = np.zeros((len(arguments), ARGUMENT.words), np.int64)
         self._fill_arguments(arguments)
         self._calls = np.zeros((len(calls), CALL.words), np.int64)
+        self._labels: dict[str, list[int]] = {}
+        for i, call in enumerate(calls):
+            self._labels.setdefault(call.label, []).append(i)
         first = 0
         for row, call in zip(self._calls, calls, strict=True):
             row[CALL.kernel] = call.address
@@ -164,6 +178,18 @@ class Instance:
         """Return the bytes of a buffer."""
         return self._memory[name]
 
+    def fixed_memory(self) -> dict[str, NDArray[np.uint8]]:
+        """Return the memory that instances of the plan may share."""
+        return {
+            name: self._memory[name]
+            for name, buffer in self._spaces.items()
+            if buffer.space is Space.FIXED
+        }
+
+    def set_kernel(self, label: str, address: int) -> None:
+        """Let the calls of a label run another kernel with the same arguments."""
+        self._calls[self._labels[label], CALL.kernel] = address
+
     def thread_bytes(self) -> int:
         """Return the bytes of activations that each thread holds."""
         return sum(b.bytes for b in self.plan.buffers if b.space is Space.THREAD)
@@ -175,7 +201,10 @@ class Instance:
     def _allocate(self, space: Space, units: int) -> None:
         for i, name in enumerate(self._names):
             buffer = self._spaces[name]
-            if buffer.space is space:
+            if buffer.space is space and space is Space.FIXED and self._fixed is not None:
+                self._memory[name] = self._fixed[name]
+                self._bases[i] = self._memory[name].ctypes.data
+            elif buffer.space is space:
                 size = round_up(max(buffer.bytes, 1), ALIGNMENT) * max(units, 1)
                 self._memory[name] = aligned_zeros(size, "uint8")
                 self._bases[i] = self._memory[name].ctypes.data
@@ -191,6 +220,7 @@ class Instance:
         for row, argument in zip(self._arguments, arguments, strict=True):
             buffer = self._spaces[argument.buffer]
             row[ARGUMENT.per_sample] = argument.per_sample
+            row[ARGUMENT.per_chunk] = argument.per_chunk
             size = round_up(max(buffer.bytes, 1), ALIGNMENT)
             if buffer.space is Space.CHUNK and not argument.whole:
                 row[ARGUMENT.per_chunk] = size
@@ -216,7 +246,7 @@ class Instance:
             row[SEGMENT.granule] = segment.granule
             if segment.extent is Extent.FIXED:
                 row[SEGMENT.samples] = segment.units
-                row[SEGMENT.chunks] = max(1, -(-segment.units // segment.convoy))
+                row[SEGMENT.chunks] = segment.fixed_chunks
             first += len(segment.calls)
         self._over_batch = np.array(
             [segment.extent is Extent.BATCH for segment in self.plan.segments], bool

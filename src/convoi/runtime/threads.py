@@ -35,7 +35,7 @@ def default_threads() -> int:
         return configured
     if _in_worker_process():
         return 1
-    return max(1, min(_affinity(), math.ceil(_cgroup_limit())))
+    return max(1, math.ceil(min(_affinity(), _cgroup_limit())))
 
 
 def resolve_threads(threads: int | None, owner: str) -> int:

@@ -1,0 +1,16 @@
+"""From a graph to a program: simplify, fuse, lay out, choose kernels, plan memory."""
+
+from __future__ import annotations
+
+from convoi.compiler.inference import InferenceProgram
+from convoi.compiler.training import StepResult, StepSettings, TrainingProgram, Transforms
+from convoi.compiler.update import UpdateRule
+
+__all__ = [
+    "InferenceProgram",
+    "StepResult",
+    "StepSettings",
+    "TrainingProgram",
+    "Transforms",
+    "UpdateRule",
+]

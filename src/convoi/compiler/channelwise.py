@@ -1,0 +1,34 @@
+"""Operations that only exist inside the compiler: what remains of normalisations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from convoi.ops import Array, Operation, ParameterKind, ParameterSpec, Shape
+
+
+@dataclass(frozen=True)
+class ChannelAffine(Operation):
+    """``y[c, p] = x[c, p] * scale[c] + shift[c]``: a normalisation with known statistics."""
+
+    name: ClassVar[str] = "channel_affine"
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        """Return the shape of the input."""
+        return inputs[0]
+
+    def parameters(self, *inputs: Shape) -> tuple[ParameterSpec, ...]:
+        """Return scale and shift."""
+        channels = inputs[0][:1]
+        return (
+            ParameterSpec("scale", channels, ParameterKind.SCALE),
+            ParameterSpec("shift", channels, ParameterKind.SHIFT),
+        )
+
+    def reference(self, *arrays: Array) -> Array:
+        """Return the output."""
+        x, scale, shift = arrays
+        per_channel = (-1, *(1,) * (x.ndim - 2))
+        result: Array = x * scale.reshape(per_channel) + shift.reshape(per_channel)
+        return result

@@ -1,0 +1,216 @@
+"""The choice of vector widths, tiles, convoys and chunks: cost models in one place.
+
+All choices are deterministic functions of shapes and target. Costs are in cycles of a core that
+starts one full-width multiply-add per cycle; only ratios matter.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from convoi.codegen.target import Target
+from convoi.kernels.correlate import Tile
+from convoi.kernels.grid import Axis
+from convoi.kernels.layout import Layout
+from convoi.kernels.weight_gradient import GradientTile
+
+# Vectors of output channels that a tile may hold, by the number of vector registers. Measured on
+# AVX-512: 1x16, 2x8..2x12, 3x6..3x8 and 4x4..4x6 reach the FMA peak with at most 3 spills; with 28
+# accumulators the kernels fall to less than half of it.
+MOST_ACCUMULATORS = {32: 24, 16: 12}
+MOST_VECTORS = {32: 6, 16: 4}
+FMA_LATENCY = 4
+"""Cycles: fewer independent accumulators than this leave the FMA unit waiting."""
+ROW_COST = 6.0
+"""Cycles of loop control and addressing around each tile."""
+STORE_COST = 2.0
+"""Cycles for the epilogue of one accumulator."""
+L2_BYTES = 1 << 20
+"""What a core has to itself; smaller on old cores, where convoys then spill into L3."""
+CONVOY_SHARE = 0.5
+"""Share of it that a convoy's activations may take; weights and code take the rest."""
+MOST_CONVOY = 64
+MOST_CHUNKS = 8
+MOST_CHUNK_SAMPLES = 32
+SUMS_PER_PRODUCT = 64
+"""What the sum of a weight's gradient in memory costs, in multiply-adds of the forward pass: a
+chunk has so many samples that their products outweigh its sums."""
+CHUNK_BYTES = 8 << 20
+"""Bytes that the sums of gradients of all chunks together may take, if there is a choice."""
+
+
+def lanes_for(channels: int, dtype: str, target: Target) -> int:
+    """Return the vector width for a number of channels: the least work, then the least memory.
+
+    Where the widest vectors take 64 bytes, a narrower one costs half a slot (such cores split
+    the widest in two, or have two units for the narrower).
+    """
+    widths = target.widths(dtype)
+    narrow_slot = 0.5 if target.vector_bytes == 64 else 1.0  # noqa: PLR2004
+
+    def cost(width: int) -> float:
+        return -(-channels // width) * (1.0 if width == widths[0] else narrow_slot)
+
+    best = min(widths, key=cost)
+    return next((w for w in reversed(widths) if w >= channels and cost(w) <= cost(best)), best)
+
+
+def blocks_for(vectors: int, size: int) -> tuple[int, ...]:
+    """Return the sizes of the blocks that a number of vectors is cut into."""
+    whole, rest = divmod(vectors, size)
+    return (size,) * whole + ((rest,) if rest else ())
+
+
+@dataclass(frozen=True)
+class CorrelateChoice:
+    """What a direct convolution is computed with."""
+
+    blocks: tuple[int, ...]
+    tile: Tile
+
+
+def correlate_choice(y: Layout, axes: tuple[Axis, ...], target: Target) -> CorrelateChoice:
+    """Return the blocks and the tile of a convolution: the cheapest by the cost model."""
+    most = MOST_ACCUMULATORS[target.registers]
+    best: tuple[float, CorrelateChoice] | None = None
+    # The runs of an axis differ by one position at most; the first stands for them.
+    counts = [axis[0].count if axis else 0 for axis in axes]
+    rows = counts[-2] if len(counts) > 1 else 1
+    columns = counts[-1] if counts else 1
+    for size in range(1, min(MOST_VECTORS[target.registers], y.blocks) + 1):
+        blocks = blocks_for(y.blocks, size)
+        for tile in _tiles(most // size, rows, columns, outermost_samples=rows * columns == 1):
+            cost = sum(_correlate_cost(block, tile, rows, columns, target) for block in blocks)
+            if best is None or cost < best[0] - 1e-9:
+                best = (cost, CorrelateChoice(blocks, tile))
+    if best is None:  # pragma: no cover - y has at least one vector
+        message = "a convolution without output channels"
+        raise ValueError(message)
+    return best[1]
+
+
+def _tiles(most: int, rows: int, columns: int, *, outermost_samples: bool) -> list[Tile]:
+    if outermost_samples:
+        return [Tile(samples=n) for n in (1, 2, 4, 6, 8, 12, 16) if n <= most]
+    found = []
+    for width in range(1, min(most, columns) + 1):
+        heights = [1] if width < columns else range(1, min(most // width, rows) + 1)
+        found += [Tile(rows=height, columns=width) for height in heights]
+    return found
+
+
+def _correlate_cost(size: int, tile: Tile, rows: int, columns: int, target: Target) -> float:
+    """Return the cost of all positions for one block of channels, per tap and input channel."""
+    if tile.samples > 1:
+        return _tile_cost(size, tile.samples, target) / tile.samples
+    row_tiles = [tile.rows] * (rows // tile.rows) + ([rows % tile.rows] if rows % tile.rows else [])
+    whole, rest = divmod(columns, tile.columns)
+    total = 0.0
+    for height, count in _counted(row_tiles):
+        per_row = whole * _tile_cost(size, height * tile.columns, target)
+        if rest:
+            per_row += _tile_cost(size, height * rest, target)
+        total += count * per_row
+    return total
+
+
+def _counted(items: list[int]) -> list[tuple[int, int]]:
+    return [(key, len(list(group))) for key, group in itertools.groupby(items)]
+
+
+def _tile_cost(size: int, positions: int, target: Target) -> float:
+    """Return the cost of one tap and input channel of a tile."""
+    products = size * positions
+    # Wide registers fold a broadcast into the multiply-add; 16 registers load it separately, and
+    # two loads go with two multiply-adds per cycle.
+    loads = size + (positions / 2 if target.registers > 16 else positions)  # noqa: PLR2004
+    waiting = FMA_LATENCY if target.vector_bytes == 64 else 2 * FMA_LATENCY  # noqa: PLR2004
+    # Loop control is shared by all taps of a tile; a twentieth is its part of one.
+    return max(products, loads, waiting) + ROW_COST / 20 + STORE_COST * products / 100
+
+
+def gradient_tile(  # noqa: PLR0913 - what the tile is chosen for
+    blocks: tuple[int, ...], reduction: int, taps: int, row_taps: int, target: Target
+) -> GradientTile:
+    """Return the tile of a weight gradient: as many accumulators as registers allow."""
+    most = MOST_ACCUMULATORS[target.registers]
+    best: tuple[float, GradientTile] | None = None
+    sizes = {v for v in (1, 2, 3, 4) if v <= max(blocks)}
+    tap_sizes = {min(taps, t) for t in (1, row_taps, 2 * row_taps, taps, most // 2, most)}
+    for vectors, tap in itertools.product(sorted(sizes), sorted(tap_sizes)):
+        if tap < 1:
+            continue
+        parts = -(-taps // tap)
+        per_part = -(-taps // parts)
+        room = most // (vectors * per_part)
+        for channels in range(1, min(room, reduction) + 1):
+            tile = GradientTile(vectors, channels, tap)
+            cost = _gradient_cost(tile, per_part, blocks, reduction, taps, target)
+            if best is None or cost < best[0] - 1e-9:
+                best = (cost, tile)
+    if best is None:
+        return GradientTile(1, 1, min(taps, most))
+    return best[1]
+
+
+def _gradient_cost(  # noqa: PLR0913 - what the tile is chosen for
+    tile: GradientTile,
+    per_part: int,
+    blocks: tuple[int, ...],
+    reduction: int,
+    taps: int,
+    target: Target,
+) -> float:
+    """Return the cost of one position for all weights."""
+    parts = -(-taps // tile.taps)
+    channel_tiles = [tile.channels] * (reduction // tile.channels)
+    if reduction % tile.channels:
+        channel_tiles.append(reduction % tile.channels)
+    total = 0.0
+    waiting = FMA_LATENCY if target.vector_bytes == 64 else 2 * FMA_LATENCY  # noqa: PLR2004
+    for size in blocks:
+        vectors = [tile.vectors] * (size // tile.vectors)
+        if size % tile.vectors:
+            vectors.append(size % tile.vectors)
+        for v, (c, count) in itertools.product(vectors, _counted(channel_tiles)):
+            products = v * c * per_part
+            loads = v + c * per_part / (2 if target.registers > 16 else 1)  # noqa: PLR2004
+            total += parts * count * (max(products, loads, waiting) + 1.5)
+    return total
+
+
+def depthwise_columns(target: Target) -> int:
+    """Return how many positions a depthwise tile covers."""
+    return 8 if target.registers > 16 else 6  # noqa: PLR2004
+
+
+def depthwise_taps(target: Target) -> int:
+    """Return how many taps a depthwise weight gradient sums at a time."""
+    return 16 if target.registers > 16 else 8  # noqa: PLR2004
+
+
+def convoy_size(bytes_per_sample: int, tile_samples: int) -> int:
+    """Return how many samples pass through a segment together.
+
+    As many as keep the segment's activations in a share of the second-level cache, at least one;
+    a multiple of the samples that dense layers take at a time, if there is room for them.
+    """
+    size = int(L2_BYTES * CONVOY_SHARE / max(bytes_per_sample, 1))
+    size = max(1, min(size, MOST_CONVOY))
+    return size // tile_samples * tile_samples if size > tile_samples else size
+
+
+def chunk_samples(parameters: int, multiply_adds: int, tile_samples: int) -> int:
+    """Return the fewest samples that are worth a chunk of their own."""
+    samples = -(-SUMS_PER_PRODUCT * parameters // max(multiply_adds, 1))
+    samples = min(max(samples, 1), MOST_CHUNK_SAMPLES)
+    return samples if samples == 1 else -(-samples // tile_samples) * tile_samples
+
+
+def chunk_limit(parameter_bytes: int) -> int:
+    """Return the most chunks that a batch is cut into, by the bytes of a set of gradients."""
+    chunks = MOST_CHUNKS
+    while chunks > 2 and chunks * parameter_bytes > CHUNK_BYTES:  # noqa: PLR2004
+        chunks //= 2
+    return chunks

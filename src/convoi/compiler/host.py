@@ -1,0 +1,96 @@
+"""What programs of both directions share on the host: pools, parameters in memory, sources."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convoi.codegen.target import Target
+from convoi.compiler.boundary import PACK
+from convoi.compiler.memory import PARAMETERS, STATISTICS, TRANSPOSED, ParameterPlace
+from convoi.compiler.pipeline import Compiled
+from convoi.compiler.sources import Source
+from convoi.kernels.base import executor_addresses, kernel_address
+from convoi.kernels.packing import Pack, sample_record
+from convoi.runtime.program import Instance
+from convoi.runtime.threads import NativeLoops, Pool
+
+
+@functools.cache
+def worker_pool(target: Target) -> Pool:
+    """Return the process's worker threads."""
+    addresses = executor_addresses(target)
+    return Pool(NativeLoops(addresses.run, addresses.execute, addresses.work))
+
+
+def complete_parameters(
+    compiled: Compiled, parameters: Mapping[str, NDArray]
+) -> dict[str, NDArray]:
+    """Return the parameters with those that recipes make of them."""
+    made = {name: recipe(parameters) for name, recipe in compiled.recipes.items()}
+    return {**parameters, **made}
+
+
+def typed_memory(instance: Instance, buffer: str, dtype: str) -> NDArray:
+    """Return a buffer as an array of a dtype."""
+    return instance.memory(buffer).view(dtype)
+
+
+def store_parameters(
+    instance: Instance, compiled: Compiled, parameters: Mapping[str, NDArray], dtype: str
+) -> None:
+    """Write all packings of the parameters, and the constants, into an instance's memory."""
+    arrays = complete_parameters(compiled, parameters)
+    buffers = {
+        name: typed_memory(instance, name, dtype) for name in (PARAMETERS, TRANSPOSED, STATISTICS)
+    }
+    for place in compiled.memory.places.values():
+        packing = place.packing
+        end = place.offset + packing.size
+        packed = packing.pack(arrays[packing.parameter], dtype)
+        buffers[place.buffer][place.offset : end] = packed
+    for constant in compiled.constants.values():
+        memory = typed_memory(instance, constant.name, dtype)
+        memory[: constant.numbers.size] = constant.numbers.ravel()
+
+
+def read_parameter(
+    instance: Instance, place: ParameterPlace, shape: tuple[int, ...], dtype: str
+) -> NDArray:
+    """Return a parameter from an instance's memory."""
+    memory = typed_memory(instance, place.buffer, dtype)
+    packed = memory[place.offset : place.offset + place.packing.size]
+    return place.packing.unpack(packed, shape)
+
+
+def pack_address(compiled: Compiled, source: Source, target: Target, *, augment: bool) -> int:
+    """Return the address of the packing kernel for the dtype and strides of a source."""
+    kernel = Pack(
+        compiled.input,
+        source.dtype,
+        augment,
+        contiguous=source.contiguous,
+        channels_last=source.channels_last,
+    )
+    return kernel_address(kernel, target)
+
+
+def set_source(
+    instance: Instance, compiled: Compiled, source: Source, target: Target, *, augment: bool
+) -> None:
+    """Let an instance pack samples of a source."""
+    instance.set_kernel(PACK, pack_address(compiled, source, target, augment=augment))
+
+
+def sample_table(
+    rank: int, indices: NDArray[np.int64] | None, samples: int, *, augment: bool
+) -> NDArray[np.void]:
+    """Return the table of samples to pack, without moves, flips or boxes."""
+    table = np.zeros(samples, sample_record(rank, augment=augment))
+    table["index"] = np.arange(samples) if indices is None else indices
+    return table
+
+

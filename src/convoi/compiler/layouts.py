@@ -1,0 +1,221 @@
+"""The layout of every value that is kept in memory: lanes, halo, order of features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convoi.codegen.target import Target
+from convoi.compiler.choose import lanes_for
+from convoi.compiler.tasks import Task
+from convoi.graph import INPUT, Graph, Node
+from convoi.kernels.grid import Axis, backward_axis, forward_axis, reaches
+from convoi.kernels.layout import Layout, Pair
+from convoi.ops import (
+    Conv,
+    ConvBackwardData,
+    ConvBackwardWeight,
+    Dense,
+    Domain,
+    Flatten,
+    Shape,
+    Unflatten,
+)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """How a value lies in memory.
+
+    A flattened value that only dense layers read stays as the grid lay, padding included:
+    ``order`` is then the layout of that grid, and ``layout`` has all of it as features.
+    """
+
+    layout: Layout
+    order: Layout | None = None
+
+    def feature_map(self) -> NDArray[np.int64] | None:
+        """Return the feature that each element of a flattened grid is, -1 for padding."""
+        if self.order is None:
+            return None
+        positions, channels = self.order.positions, self.order.channels
+        position, channel = np.meshgrid(
+            np.arange(positions), np.arange(self.order.stride), indexing="ij"
+        )
+        feature = channel * positions + position
+        return np.where(channel < channels, feature, -1).ravel()
+
+
+def conv_of(node: Node) -> Conv | None:
+    """Return the convolution that a node computes a part of; a dense layer is one without axes."""
+    op = node.op
+    if isinstance(op, Conv):
+        return op
+    if isinstance(op, ConvBackwardData | ConvBackwardWeight):
+        return op.conv
+    if isinstance(op, Dense):
+        return Conv(op.units, (), (), (), (), bias=op.bias)
+    return None
+
+
+def forward_axes(conv: Conv, spatial: Sequence[int]) -> tuple[Axis, ...]:
+    """Return the axes of a convolution's forward pass for an input of these extents."""
+    output = conv.window.output(conv, tuple(spatial))
+    return tuple(
+        forward_axis(o, k, s, low, d, flip=conv.flip)
+        for o, k, s, (low, _), d in zip(
+            output, conv.kernel, conv.stride, conv.padding, conv.dilation, strict=True
+        )
+    )
+
+
+def backward_axes(conv: Conv, spatial: Sequence[int]) -> tuple[Axis, ...]:
+    """Return the axes of the gradient with respect to an input of these extents."""
+    return tuple(
+        backward_axis(i, k, s, low, d, flip=conv.flip)
+        for i, k, s, (low, _), d in zip(
+            spatial, conv.kernel, conv.stride, conv.padding, conv.dilation, strict=True
+        )
+    )
+
+
+def is_depthwise(conv: Conv, channels: int) -> bool:
+    """Tell whether each channel has a kernel of its own."""
+    return conv.groups == channels == conv.filters and channels > 1
+
+
+def place_values(graph: Graph, tasks: Sequence[Task], dtype: str, target: Target) -> dict[str, Placed]:
+    """Return how every value that a task reads or stores lies in memory."""
+    halos = _halos(graph, tasks)
+    placed: dict[str, Placed] = {}
+    values = [INPUT]
+    values += [
+        task.output for task in tasks if graph.domain(task.output) is Domain.SAMPLE
+    ]
+    flattened = {v for v in values if _stays_a_grid(graph, v)}
+    for value in values:
+        shape = graph.shape(value)
+        if not shape:
+            continue
+        if value in flattened:
+            node = graph.node(value)
+            source = placed[node.inputs[0]].layout
+            placed[value] = _as_features(source)
+            continue
+        placed[value] = Placed(_layout(graph, value, shape, halos, dtype, target))
+    _place_gradients_of_features(graph, tasks, placed)
+    return placed
+
+
+def _layout(  # noqa: PLR0913 - what a layout follows from
+    graph: Graph,
+    value: str,
+    shape: Shape,
+    halos: dict[str, tuple[Pair, ...]],
+    dtype: str,
+    target: Target,
+) -> Layout:
+    channels, *spatial = shape
+    lanes = lanes_for(channels, dtype, target)
+    if value == INPUT or _is_packed_input(graph, value):
+        lanes = 1 if _only_broadcast(graph, value) else lanes
+    halo = halos.get(value, ())
+    return Layout(channels, tuple(spatial), lanes, dtype, halo)
+
+
+def _is_packed_input(graph: Graph, value: str) -> bool:
+    """Tell whether a value is the input as packing leaves it, with its scale and shift applied."""
+    from convoi.compiler.channelwise import ChannelAffine  # noqa: PLC0415 - only for this check
+
+    if value in graph.inputs:
+        return value == INPUT
+    node = graph.node(value)
+    return (
+        isinstance(node.op, ChannelAffine)
+        and node.inputs == (INPUT,)
+        and len(graph.consumers(INPUT)) == 1
+    )
+
+
+def _only_broadcast(graph: Graph, value: str) -> bool:
+    """Tell whether all readers of a value read one channel at a time, so it needs no padding."""
+    if value in graph.outputs:
+        return False
+    for node in graph.consumers(value):
+        if isinstance(node.op, Flatten) and _stays_a_grid(graph, node.name):
+            continue
+        conv = conv_of(node)
+        if conv is None or isinstance(node.op, ConvBackwardData):
+            return False
+        if node.inputs[0] != value or is_depthwise(conv, graph.shape(value)[0]):
+            return False
+    return True
+
+
+def _halos(graph: Graph, tasks: Sequence[Task]) -> dict[str, tuple[Pair, ...]]:
+    """Return the halo that each value needs: the most that any of its readers reaches beyond."""
+    halos: dict[str, tuple[Pair, ...]] = {}
+    for task in tasks:
+        node = task.node
+        conv = conv_of(node)
+        if conv is None or not conv.kernel:
+            continue
+        value = node.inputs[0]
+        spatial = graph.shape(value)[1:]
+        if isinstance(node.op, ConvBackwardData):
+            axes = backward_axes(conv, node.op.input_shape[1:])
+        else:
+            axes = forward_axes(conv, spatial)
+        needed = reaches(axes, spatial)
+        known = halos.get(value, ((0, 0),) * len(spatial))
+        halos[value] = tuple(
+            (max(a, c), max(b, d)) for (a, b), (c, d) in zip(needed, known, strict=True)
+        )
+    return halos
+
+
+def _stays_a_grid(graph: Graph, value: str) -> bool:
+    """Tell whether a value is a flattened grid that only dense layers read."""
+    if value in graph.inputs or value in graph.outputs:
+        return False
+    node = graph.node(value)
+    if not isinstance(node.op, Flatten) or len(graph.shape(node.inputs[0])) < 2:  # noqa: PLR2004
+        return False
+    return all(_reads_as_dense(reader, value) for reader in graph.consumers(value))
+
+
+def _reads_as_dense(node: Node, value: str) -> bool:
+    conv = conv_of(node)
+    return (
+        conv is not None
+        and not conv.kernel
+        and node.inputs[0] == value
+        and not isinstance(node.op, ConvBackwardData)
+    )
+
+
+def _as_features(grid: Layout) -> Placed:
+    """Return the placement of a grid that is read as one row of features."""
+    grid = replace(grid, halo=())
+    features = grid.positions * grid.stride
+    return Placed(Layout(features, (), grid.lanes, grid.dtype), grid)
+
+
+def _place_gradients_of_features(
+    graph: Graph, tasks: Sequence[Task], placed: dict[str, Placed]
+) -> None:
+    """Give gradients that dense layers compute the order of the grid that they belong to."""
+    for task in tasks:
+        node, value = task.node, task.output
+        if not isinstance(node.op, ConvBackwardData) or node.op.conv.kernel or task.absorbed:
+            continue
+        readers = graph.consumers(value)
+        if value in graph.outputs or not readers:
+            continue
+        if all(isinstance(reader.op, Unflatten) for reader in readers):
+            grid = placed[readers[0].name].layout
+            if grid.spatial:
+                placed[value] = _as_features(grid)

@@ -1,0 +1,280 @@
+"""Where every value, parameter and sum lies: the planned arenas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from convoi.compiler.choose import convoy_size
+from convoi.compiler.segments import StepSegment
+from convoi.compiler.select import Selection
+from convoi.compiler.steps import (
+    BlockOperand,
+    ExternalOperand,
+    GradientOperand,
+    Operand,
+    Packing,
+    ParameterOperand,
+    Step,
+    SumOperand,
+    ValueOperand,
+)
+from convoi.kernels.base import kernel_address
+from convoi.kernels.halo import ClearHalo
+from convoi.kernels.layout import Layout
+from convoi.runtime.buffers import ALIGNMENT, round_up
+from convoi.runtime.program import Argument, Buffer, Extent, KernelCall, Segment, Space
+
+ARENA = "arena"
+BATCH = "batch"
+PARAMETERS = "parameters"
+TRANSPOSED = "transposed"
+STATISTICS = "statistics"
+GRADIENTS = "gradients"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value that needs memory from one moment to another, both included."""
+
+    name: str
+    size: int
+    first: int
+    last: int
+
+
+def plan_offsets(intervals: Iterable[Interval]) -> tuple[dict[str, int], int]:
+    """Return an offset for each interval, and the size of the arena.
+
+    Values that are needed at the same moment do not overlap. Greedy by size: the largest first,
+    each at the lowest offset that is free during its life.
+    """
+    placed: list[tuple[Interval, int]] = []
+    offsets: dict[str, int] = {}
+    end = 0
+    for interval in sorted(intervals, key=lambda i: (-i.size, i.first, i.name)):
+        busy = sorted(
+            (offset, offset + other.size)
+            for other, offset in placed
+            if other.first <= interval.last and interval.first <= other.last
+        )
+        offset = 0
+        for low, high in busy:
+            if offset + interval.size <= low:
+                break
+            offset = max(offset, high)
+        placed.append((interval, offset))
+        offsets[interval.name] = offset
+        end = max(end, offset + interval.size)
+    return offsets, end
+
+
+@dataclass(frozen=True)
+class ParameterPlace:
+    """Where a packed parameter lies: a buffer and an offset in elements."""
+
+    packing: Packing
+    buffer: str
+    offset: int
+
+
+def place_parameters(
+    packings: Iterable[Packing], itemsize: int
+) -> tuple[dict[str, ParameterPlace], dict[str, int]]:
+    """Return the place of every packing, and the elements of each buffer.
+
+    The first cache line of the parameters stays zero: it is what padding is gathered from.
+    """
+    granule = ALIGNMENT // itemsize
+    ends = {PARAMETERS: granule, TRANSPOSED: 0, STATISTICS: 0}
+    places = {}
+    for packing in packings:
+        if packing.transposed:
+            buffer = TRANSPOSED
+        elif packing.kind.trainable:
+            buffer = PARAMETERS
+        else:
+            buffer = STATISTICS
+        places[packing.name] = ParameterPlace(packing, buffer, ends[buffer])
+        ends[buffer] += round_up(packing.size, granule)
+    return places, ends
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Segments with addresses, and the buffers that they need."""
+
+    segments: tuple[Segment, ...]
+    buffers: tuple[Buffer, ...]
+    places: Mapping[str, ParameterPlace]
+    arena_bytes: int
+    batch_bytes: int
+    """Bytes per sample of values that outlive a segment."""
+
+
+class MemoryPlanner:
+    """Assigns memory to the operands of the steps of one program."""
+
+    def __init__(
+        self, selection: Selection, segments: Sequence[StepSegment], granule: int = 1
+    ) -> None:
+        self.selection = selection
+        self.granule = granule
+        self.segments = segments
+        self.places, self.ends = place_parameters(
+            selection.packings.values(), selection.itemsize
+        )
+        self._blocks: dict[str, int] = {}
+        self._externals: dict[str, int] = {}
+        self._sums: dict[str, int] = {}
+        self._where: dict[str, tuple[int, int]] = {}
+        """For each value of an arena: its segment and its offset per sample."""
+        self._in_batch: dict[str, int] = {}
+        self._convoys: dict[int, int] = {}
+        self._to_clear: set[str] = set()
+
+    def plan(self) -> MemoryPlan:
+        """Return the plan."""
+        batch_bytes, arena_bytes = self._place_values()
+        segments = tuple(self._segment(i) for i in range(len(self.segments)))
+        itemsize = self.selection.itemsize
+        buffers = [
+            Buffer(ARENA, Space.THREAD, arena_bytes),
+            Buffer(BATCH, Space.BATCH, batch_bytes),
+            Buffer(PARAMETERS, Space.FIXED, self.ends[PARAMETERS] * itemsize),
+            Buffer(TRANSPOSED, Space.FIXED, self.ends[TRANSPOSED] * itemsize),
+            Buffer(STATISTICS, Space.FIXED, self.ends[STATISTICS] * itemsize),
+            Buffer(GRADIENTS, Space.CHUNK, self.ends[PARAMETERS] * itemsize),
+            *(Buffer(name, Space.CHUNK, size) for name, size in self._sums.items()),
+            *(Buffer(name, Space.FIXED, size) for name, size in self._blocks.items()),
+            *(Buffer(name, Space.EXTERNAL, size) for name, size in self._externals.items()),
+        ]
+        return MemoryPlan(segments, tuple(buffers), self.places, arena_bytes, batch_bytes)
+
+    # Values -----------------------------------------------------------------------------------
+
+    def _root(self, value: str) -> str:
+        aliases = self.selection.aliases
+        while value in aliases:
+            value = aliases[value]
+        return value
+
+    def _size(self, root: str) -> int:
+        return self.selection.layout(root).bytes
+
+    def _place_values(self) -> tuple[int, int]:
+        """Place every value in the batch's memory or in the arena of its segment."""
+        lives: dict[str, list[tuple[int, int]]] = {}
+        for i, segment in enumerate(self.segments):
+            for j, step in enumerate(segment.steps):
+                for operand in step.operands:
+                    if isinstance(operand, ValueOperand):
+                        lives.setdefault(self._root(operand.value), []).append((i, j))
+        crossing = {root for root, uses in lives.items() if len({i for i, _ in uses}) > 1}
+        batch = [
+            Interval(root, self._size(root), lives[root][0][0], lives[root][-1][0])
+            for root in lives
+            if root in crossing
+        ]
+        self._in_batch, batch_bytes = plan_offsets(batch)
+        self._mark_shared([(self._in_batch[b.name], b) for b in batch])
+        arena_bytes = self._place_arenas(lives, crossing)
+        return batch_bytes, arena_bytes
+
+    def _place_arenas(
+        self, lives: Mapping[str, list[tuple[int, int]]], crossing: set[str]
+    ) -> int:
+        """Place the values of each segment in its arena; choose its convoy."""
+        arena_bytes = 0
+        ranges: list[tuple[int, Interval]] = []
+        for i in range(len(self.segments)):
+            local = [
+                Interval(root, self._size(root), uses[0][1], uses[-1][1])
+                for root, uses in lives.items()
+                if uses[0][0] == i and root not in crossing
+            ]
+            offsets, peak = plan_offsets(local)
+            touched = sum(
+                self._size(root) for root in crossing if any(s == i for s, _ in lives[root])
+            )
+            convoy = convoy_size(peak + touched, self.selection.tile_samples)
+            self._convoys[i] = convoy
+            for interval in local:
+                offset = offsets[interval.name]
+                self._where[interval.name] = (i, offset)
+                ranges.append(
+                    (offset * convoy, Interval(interval.name, interval.size * convoy, 0, 0))
+                )
+            arena_bytes = max(arena_bytes, peak * convoy)
+        self._mark_shared(ranges)
+        return arena_bytes
+
+    def _mark_shared(self, ranges: list[tuple[int, Interval]]) -> None:
+        """Remember the values with a halo whose memory others write: it is cleared each time.
+
+        Memory that a value has for itself was zeroed when it was allocated.
+        """
+        for offset, interval in ranges:
+            if not self.selection.layout(interval.name).has_halo:
+                continue
+            end = offset + interval.size
+            if any(
+                other.name != interval.name and start < end and offset < start + other.size
+                for start, other in ranges
+            ):
+                self._to_clear.add(interval.name)
+
+    # Steps ------------------------------------------------------------------------------------
+
+    def _segment(self, number: int) -> Segment:
+        segment = self.segments[number]
+        calls: list[KernelCall] = []
+        cleared: set[str] = set()
+        for step in segment.steps:
+            for value in step.writes:
+                root = self._root(value)
+                if root in self._to_clear and root not in cleared:
+                    calls.append(self._clear_call(root))
+                    cleared.add(root)
+            calls.append(self.call(step, number))
+        if segment.whole:
+            return Segment(tuple(calls), convoy=1, extent=Extent.FIXED)
+        return Segment(tuple(calls), convoy=self._convoys[number], granule=self.granule)
+
+    def _clear_call(self, root: str) -> KernelCall:
+        layout: Layout = self.selection.layout(root)
+        address = kernel_address(ClearHalo(layout), self.selection.target)
+        return KernelCall(f"clear {root}", address, (self._value(root),))
+
+    def call(self, step: Step, number: int) -> KernelCall:
+        """Return the call of a step's kernel with its arguments placed."""
+        del number
+        address = kernel_address(step.kernel, self.selection.target)
+        return KernelCall(step.label, address, tuple(map(self._argument, step.operands)))
+
+    def _argument(self, operand: Operand) -> Argument:
+        if isinstance(operand, ValueOperand):
+            return self._value(self._root(operand.value))
+        if isinstance(operand, ParameterOperand):
+            place = self.places[operand.packing]
+            return Argument(place.buffer, place.offset * self.selection.itemsize)
+        if isinstance(operand, GradientOperand):
+            place = self.places[operand.packing]
+            offset = place.offset * self.selection.itemsize
+            return Argument(GRADIENTS, offset, whole=operand.whole)
+        if isinstance(operand, SumOperand):
+            self._sums[operand.name] = operand.bytes
+            return Argument(operand.name, whole=operand.whole)
+        if isinstance(operand, BlockOperand):
+            self._blocks[operand.name] = max(operand.bytes, self._blocks.get(operand.name, 0))
+            return Argument(operand.name, operand.offset, operand.per_unit)
+        if isinstance(operand, ExternalOperand):
+            self._externals[operand.name] = operand.per_sample
+            return Argument(operand.name, 0, operand.per_sample)
+        raise TypeError(operand)
+
+    def _value(self, root: str) -> Argument:
+        if root in self._in_batch:
+            return Argument(BATCH, self._in_batch[root], self._size(root))
+        segment, offset = self._where[root]
+        return Argument(ARENA, offset * self._convoys[segment])

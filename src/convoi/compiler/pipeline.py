@@ -1,0 +1,132 @@
+"""The way from a network's graph to a program, pass by pass: read this file first.
+
+    graph --simplify--> graph --(differentiate)--> graph --fuse--> tasks --place--> layouts
+          --select--> steps (kernels on operands) --cut--> segments --plan--> addresses
+
+Each pass is a function in a file of its own; none of them changes what another one decided.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from convoi.codegen.target import Target
+from convoi.compiler import (  # noqa: F401 - rules register themselves
+    choose,
+    rules_convolution,
+    rules_loss,
+    rules_norm,
+    rules_pointwise,
+    rules_pool,
+    rules_shape,
+)
+from convoi.compiler.boundary import select_input, select_output
+from convoi.compiler.layouts import place_values
+from convoi.compiler.memory import MemoryPlan, MemoryPlanner
+from convoi.compiler.segments import StepSegment, cut_segments
+from convoi.compiler.select import Selection
+from convoi.compiler.simplify import (
+    Recipe,
+    normalizations_to_affine,
+    simplify_inference,
+    sink_flatten,
+)
+from convoi.compiler.steps import Constant
+from convoi.compiler.tasks import fuse
+from convoi.config import Debug, settings
+from convoi.graph import Graph, TrainingGraph, differentiate
+from convoi.kernels.layout import Layout
+from convoi.ops import Loss
+from convoi.runtime.program import Chunking, Plan
+
+OUTPUT = "output"
+PREDICTION = "prediction"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A program's plan, and what its caller needs to know to feed it."""
+
+    plan: Plan
+    memory: MemoryPlan
+    recipes: Mapping[str, Recipe]
+    """Parameters that only the compiled program has."""
+    constants: Mapping[str, Constant]
+    input: Layout
+    """How the packed input lies."""
+
+
+def compile_inference(graph: Graph, dtype: str, target: Target) -> Compiled:
+    """Return the program that computes a network's output."""
+    simplified = simplify_inference(graph)
+    graph = simplified.graph
+    tasks = fuse(graph)
+    placed = place_values(graph, tasks, dtype, target)
+    selection = Selection(graph, placed, dtype, target)
+    packed_input, tasks = select_input(selection, tasks)
+    for task in tasks:
+        selection.select(task)
+    select_output(selection, graph.outputs[0], OUTPUT)
+    segments = cut_segments(selection.steps, selection.aliases)
+    report_segments(segments)
+    memory = MemoryPlanner(selection, segments, selection.tile_samples).plan()
+    plan = Plan(memory.segments, memory.buffers, Chunking(most=None))
+    return Compiled(
+        plan, memory, simplified.recipes, selection.constants, selection.layout(packed_input)
+    )
+
+
+@dataclass(frozen=True)
+class CompiledTraining:
+    """The program of a training step up to the sums of gradients of each chunk."""
+
+    compiled: Compiled
+    training: TrainingGraph
+
+
+def compile_training(
+    graph: Graph, loss: Loss, dtype: str, target: Target, *, augment: bool
+) -> CompiledTraining:
+    """Return the program that computes a loss and the gradients of all parameters."""
+    training = differentiate(sink_flatten(graph), loss)
+    simplified = normalizations_to_affine(training.graph)
+    step = simplified.graph
+    tasks = fuse(step)
+    placed = place_values(step, tasks, dtype, target)
+    gradient_of = {value: name for name, value in training.gradients.items()}
+    selection = Selection(step, placed, dtype, target, gradient_of)
+    packed_input, tasks = select_input(selection, tasks, augment=augment)
+    for task in tasks:
+        selection.select(task)
+    select_output(selection, training.prediction, PREDICTION)
+    segments = cut_segments(selection.steps, selection.aliases)
+    report_segments(segments)
+    parameters = sum(p.size for p in selection.packings.values() if not p.transposed)
+    samples = choose.chunk_samples(parameters, _multiply_adds(graph), selection.tile_samples)
+    granule = selection.tile_samples if samples % selection.tile_samples == 0 else 1
+    memory = MemoryPlanner(selection, segments, granule).plan()
+    most = choose.chunk_limit(parameters * selection.itemsize)
+    plan = Plan(memory.segments, memory.buffers, Chunking(most, samples))
+    compiled = Compiled(
+        plan, memory, simplified.recipes, selection.constants, selection.layout(packed_input)
+    )
+    return CompiledTraining(compiled, training)
+
+
+def _multiply_adds(graph: Graph) -> int:
+    """Return the multiply-adds of a sample's forward pass."""
+    return sum(
+        node.op.cost(*map(graph.shape, node.inputs)).multiply_adds for node in graph.nodes
+    )
+
+
+def report_segments(segments: tuple[StepSegment, ...]) -> None:
+    """Write the plan where ``CONVOI_DEBUG`` asks for it."""
+    if settings().debug < Debug.PLAN:
+        return
+    for number, segment in enumerate(segments):
+        sys.stderr.write(f"segment {number}{' (once)' if segment.whole else ''}\n")
+        for step in segment.steps:
+            sys.stderr.write(f"  {step.label}: {type(step.kernel).__name__}\n")

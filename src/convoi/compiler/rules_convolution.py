@@ -1,0 +1,219 @@
+"""Rules for convolutions and dense layers: forward, and both gradients."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convoi.compiler import choose
+from convoi.compiler.expressions import ExpressionBuilder
+from convoi.compiler.layouts import Placed, backward_axes, conv_of, forward_axes, is_depthwise
+from convoi.compiler.select import Selection, rule
+from convoi.compiler.steps import Operand, ParameterOperand, ValueOperand
+from convoi.compiler.tasks import Task
+from convoi.kernels.channel_sum import ChannelSumAccumulate
+from convoi.kernels.correlate import Correlate
+from convoi.kernels.depthwise import (
+    DepthwiseCorrelate,
+    DepthwiseWeightGradient,
+    depthwise_indices,
+)
+from convoi.kernels.grid import Axis
+from convoi.kernels.weight_gradient import WeightGradient
+from convoi.kernels.weights import WeightLayout
+from convoi.ops import ChannelSum, Conv, ConvBackwardData, ConvBackwardWeight, Dense
+
+
+def _conv(task: Task) -> Conv:
+    conv = conv_of(task.node)
+    if conv is None:
+        message = f"{task.node.op!r} is no convolution."
+        raise TypeError(message)
+    return conv
+
+
+@rule(Conv, Dense)
+def forward(selection: Selection, task: Task) -> None:
+    """Select the kernel of a convolution or dense layer with its epilogue."""
+    conv = _conv(task)
+    node = task.node
+    x = selection.placed[node.inputs[0]]
+    axes = forward_axes(conv, x.layout.spatial)
+    weight, *bias = node.parameters
+    y = selection.layout(task.output)
+    bias_operands = [selection.vector(bias[0], y.stride)] if bias else []
+    if is_depthwise(conv, x.layout.channels):
+        packed = _depthwise_weight(selection, weight, conv, y.lanes)
+    else:
+        choice = choose.correlate_choice(y, axes, selection.target)
+        layout = WeightLayout(
+            conv.filters,
+            x.layout.channels,
+            math.prod(conv.kernel),
+            conv.groups,
+            y.lanes,
+            choice.blocks,
+        )
+        selection.weight_layouts[weight] = layout
+        packed = selection.packed(weight, "forward", _forward_indices(layout, x))
+    _correlate(selection, task, axes, packed, bias_operands, conv, backward=False)
+
+
+@rule(ConvBackwardData)
+def backward_data(selection: Selection, task: Task) -> None:
+    """Select the kernel of the gradient with respect to the input."""
+    conv = _conv(task)
+    op = task.node.op
+    if not isinstance(op, ConvBackwardData):
+        raise TypeError(op)
+    weight = task.node.parameters[0]
+    dx = selection.placed[task.output]
+    axes = backward_axes(conv, op.input_shape[1:])
+    if is_depthwise(conv, op.input_shape[0]):
+        packed = _depthwise_weight(selection, weight, conv, dx.layout.lanes)
+    else:
+        layout = _backward_layout(selection, conv, dx, axes)
+        indices = _backward_indices(layout, dx)
+        packed = selection.packed(weight, "backward", indices, transposed=True)
+    _correlate(selection, task, axes, packed, [], conv, backward=True)
+
+
+def _backward_layout(
+    selection: Selection, conv: Conv, dx: Placed, axes: tuple[Axis, ...]
+) -> WeightLayout:
+    choice = choose.correlate_choice(dx.layout, axes, selection.target)
+    return WeightLayout(
+        dx.layout.channels,
+        conv.filters,
+        math.prod(conv.kernel),
+        conv.groups,
+        dx.layout.lanes,
+        choice.blocks,
+    )
+
+
+def _correlate(  # noqa: PLR0913 - the parts of a convolution
+    selection: Selection,
+    task: Task,
+    axes: tuple[Axis, ...],
+    packed: ParameterOperand,
+    bias: list[ParameterOperand],
+    conv: Conv,
+    *,
+    backward: bool,
+) -> None:
+    """Add the step of a direct kernel, depthwise or not."""
+    node = task.node
+    source = node.inputs[0]
+    x, y = selection.layout(source), selection.layout(task.output)
+    epilogue = ExpressionBuilder([node.name], task.absorbed)
+    expression = epilogue.add_nodes(task.absorbed)
+    tensors = tuple(selection.layout(value) for value in epilogue.tensors)
+    operands: list[Operand] = [ValueOperand(source), packed, *bias]
+    operands += [ValueOperand(value) for value in epilogue.tensors]
+    channels = y.channels if backward else x.channels
+    if is_depthwise(conv, channels):
+        kernel: Correlate | DepthwiseCorrelate = DepthwiseCorrelate(
+            x,
+            y,
+            axes,
+            conv.kernel,
+            choose.depthwise_columns(selection.target),
+            bool(bias),
+            expression,
+            tensors,
+        )
+    else:
+        choice = choose.correlate_choice(y, axes, selection.target)
+        weight = node.parameters[0]
+        layout = (
+            _backward_layout(selection, conv, selection.placed[task.output], axes)
+            if backward
+            else selection.weight_layouts[weight]
+        )
+        selection.tile_samples = max(selection.tile_samples, choice.tile.samples)
+        kernel = Correlate(
+            x, y, layout, axes, conv.kernel, choice.tile, bool(bias), expression, tensors
+        )
+    selection.value_step(task, kernel, operands)
+
+
+@rule(ConvBackwardWeight)
+def backward_weight(selection: Selection, task: Task) -> None:
+    """Select the kernel of the gradient with respect to the weight."""
+    conv = _conv(task)
+    x_value, dy_value = task.node.inputs
+    x, dy = selection.placed[x_value], selection.placed[dy_value]
+    axes = forward_axes(conv, x.layout.spatial)
+    gradient = selection.gradient(task.output)
+    operands: list[Operand] = [ValueOperand(x_value), ValueOperand(dy_value)]
+    if is_depthwise(conv, x.layout.channels):
+        taps = choose.depthwise_taps(selection.target)
+        kernel: WeightGradient | DepthwiseWeightGradient = DepthwiseWeightGradient(
+            x.layout, dy.layout, axes, conv.kernel, taps
+        )
+    else:
+        weight = selection.gradient_of[task.output]
+        layout = selection.weight_layouts[weight]
+        row = conv.kernel[-1] if conv.kernel else 1
+        tile = choose.gradient_tile(
+            layout.blocks, layout.reduction, layout.taps, row, selection.target
+        )
+        mask = _mask(layout, x)
+        if mask is not None:
+            operands.append(selection.constant(f"{weight} mask", mask))
+        kernel = WeightGradient(
+            x.layout, dy.layout, layout, axes, conv.kernel, tile, masked=mask is not None
+        )
+    selection.step(task.output, kernel, [*operands, gradient], writes=[task.output])
+
+
+@rule(ChannelSum)
+def bias_gradient(selection: Selection, task: Task) -> None:
+    """Select the kernel of the gradient of a bias."""
+    (dy,) = task.node.inputs
+    kernel = ChannelSumAccumulate(selection.layout(dy))
+    operands = [ValueOperand(dy), selection.gradient(task.output)]
+    selection.step(task.output, kernel, operands, writes=[task.output])
+
+
+def _depthwise_weight(
+    selection: Selection, weight: str, conv: Conv, lanes: int
+) -> ParameterOperand:
+    indices = depthwise_indices(conv.filters, math.prod(conv.kernel), lanes)
+    return selection.packed(weight, "forward", indices)
+
+
+def _forward_indices(layout: WeightLayout, x: Placed) -> NDArray[np.int64]:
+    """Return the packed elements' places in a weight; a flattened grid is read as it lies."""
+    features = x.feature_map()
+    if features is None:
+        return layout.forward_indices()
+    k, _, c = layout.coordinates()
+    return np.where((k < 0) | (features[c] < 0), -1, k * int(features.max() + 1) + features[c])
+
+
+def _backward_indices(layout: WeightLayout, dx: Placed) -> NDArray[np.int64]:
+    """Return the same for the gradient with respect to the input."""
+    features = dx.feature_map()
+    if features is None:
+        return layout.backward_indices()
+    c, _, k = layout.coordinates()
+    feature = np.where(c < 0, -1, features[c])
+    return np.where(feature < 0, -1, k * int(features.max() + 1) + feature)
+
+
+def _mask(layout: WeightLayout, x: Placed) -> NDArray | None:
+    """Return a one for each weight of a tap and a zero for padding that would not stay zero."""
+    features = x.feature_map()
+    padded_features = features is not None and bool((features < 0).any())
+    if layout.groups == 1 and not padded_features:
+        return None
+    k, _, c = replace(layout, taps=1).coordinates()
+    keep = k >= 0
+    if features is not None:
+        keep &= features[c] >= 0
+    return keep.astype(float)

@@ -1,0 +1,161 @@
+"""From tasks to steps: which kernel computes each task, on which operands.
+
+There is one rule per kind of node, found by the type of its operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convoi.codegen.target import Target
+from convoi.codegen.types import FLOATS
+from convoi.compiler.channelwise import ChannelAffine
+from convoi.compiler.layouts import Placed
+from convoi.compiler.steps import (
+    BlockOperand,
+    Constant,
+    GradientOperand,
+    Operand,
+    Packing,
+    ParameterOperand,
+    Step,
+    ValueOperand,
+)
+from convoi.compiler.tasks import Task
+from convoi.errors import CompilationError
+from convoi.graph import Graph
+from convoi.kernels.base import Kernel
+from convoi.kernels.layout import Layout
+from convoi.kernels.weights import WeightLayout
+from convoi.ops import Operation
+
+Rule = Callable[["Selection", Task], None]
+RULES: dict[type[Operation], Rule] = {}
+"""The rule of every operation; files of rules add theirs."""
+
+
+def rule(*types: type[Operation]) -> Callable[[Rule], Rule]:
+    """Function decorator: make a rule known for some operations."""
+
+    def add(function: Rule) -> Rule:
+        for type_ in types:
+            RULES[type_] = function
+        return function
+
+    return add
+
+
+@dataclass
+class Selection:
+    """What the rules have selected so far, and what they need to know."""
+
+    graph: Graph
+    placed: dict[str, Placed]
+    dtype: str
+    target: Target
+    gradient_of: Mapping[str, str] = field(default_factory=dict)
+    """For values that are gradients of parameters: the parameter."""
+    training: bool = False
+    steps: list[Step] = field(default_factory=list)
+    packings: dict[str, Packing] = field(default_factory=dict)
+    constants: dict[str, Constant] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Values that are another value's memory under a second name."""
+    weight_layouts: dict[str, WeightLayout] = field(default_factory=dict)
+    """How each convolution's weight is packed for its forward pass."""
+    tile_samples: int = 1
+    """The most samples that a kernel takes at a time."""
+
+    # What rules ask ---------------------------------------------------------------------------
+
+    def layout(self, value: str) -> Layout:
+        """Return the layout of a value."""
+        return self.placed[value].layout
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return FLOATS[self.dtype].size
+
+    # What rules say ---------------------------------------------------------------------------
+
+    def step(  # noqa: PLR0913 - the parts of a step
+        self,
+        label: str,
+        kernel: Kernel,
+        operands: Sequence[Operand],
+        *,
+        writes: Sequence[str] = (),
+        needs: Sequence[str] = (),
+        whole: bool = False,
+    ) -> None:
+        """Add a step."""
+        self.steps.append(
+            Step(label, kernel, tuple(operands), tuple(writes), tuple(needs), whole)
+        )
+
+    def value_step(
+        self, task: Task, kernel: Kernel, operands: Sequence[Operand], *, needs: Sequence[str] = ()
+    ) -> None:
+        """Add a step that computes the output of a task, its last operand."""
+        self.step(
+            task.output,
+            kernel,
+            [*operands, ValueOperand(task.output)],
+            writes=[task.output],
+            needs=needs,
+        )
+
+    def vector(self, parameter: str, size: int) -> ParameterOperand:
+        """Return a parameter with a value per channel, padded with zeros."""
+        spec = self.graph.parameters[parameter]
+        name = f"{parameter} vector"
+        if name not in self.packings:
+            channels = spec.shape[0]
+            indices = np.where(np.arange(size) < channels, np.arange(size), -1)
+            self.packings[name] = Packing(name, parameter, spec.kind, indices)
+        return ParameterOperand(name)
+
+    def packed(
+        self, parameter: str, word: str, indices: NDArray[np.int64], *, transposed: bool = False
+    ) -> ParameterOperand:
+        """Return a parameter in another packing."""
+        name = f"{parameter} {word}"
+        if name not in self.packings:
+            kind = self.graph.parameters[parameter].kind
+            self.packings[name] = Packing(name, parameter, kind, indices, transposed)
+        return ParameterOperand(name)
+
+    def gradient(self, value: str) -> GradientOperand:
+        """Return where a value that is the gradient of a parameter is summed up."""
+        parameter = self.gradient_of[value]
+        name = next(
+            packing.name
+            for packing in self.packings.values()
+            if packing.parameter == parameter and not packing.transposed
+        )
+        return GradientOperand(name)
+
+    def constant(self, name: str, numbers: NDArray) -> BlockOperand:
+        """Return numbers that nobody changes."""
+        if name not in self.constants:
+            self.constants[name] = Constant(name, np.ascontiguousarray(numbers, self.dtype))
+        return BlockOperand(name, self.constants[name].numbers.nbytes)
+
+    def select(self, task: Task) -> None:
+        """Apply the rule of a task's main node."""
+        found = RULES.get(type(task.node.op))
+        if found is None:
+            for type_, candidate in RULES.items():
+                if isinstance(task.node.op, type_):
+                    found = candidate
+                    break
+        if found is None:
+            message = f"No kernel computes {task.node.op!r}, which is a defect of Convoi."
+            raise CompilationError(message)
+        found(self, task)
+

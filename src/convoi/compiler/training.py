@@ -1,0 +1,352 @@
+"""Programs that train a network: one native call per step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from convoi.codegen.target import current_target
+from convoi.compiler.boundary import GEOMETRY, SAMPLES, SOURCE
+from convoi.compiler.host import (
+    read_parameter,
+    sample_table,
+    set_source,
+    store_parameters,
+    typed_memory,
+    worker_pool,
+)
+from convoi.compiler.memory import PARAMETERS, STATISTICS
+from convoi.compiler.pipeline import PREDICTION, compile_training
+from convoi.compiler.rules_loss import LOSS, SEED_BLOCK
+from convoi.compiler.sources import open_source
+from convoi.compiler.update import (
+    DECAY,
+    GATHER_INDEX,
+    HYPER_BLOCK,
+    REDUCED,
+    Frame,
+    UpdateRule,
+    slot_buffer,
+)
+from convoi.errors import ArgumentError, ShapeError
+from convoi.graph import INPUT, TARGET, WEIGHT, Graph
+from convoi.kernels.optimizer import HYPER
+from convoi.ops import CrossEntropy, Loss
+from convoi.runtime.program import Instance
+from convoi.runtime.threads import resolve_threads
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """The numbers of one step of an optimiser.
+
+    Weight decay acts on the weights of convolutions and dense layers, and not on biases and the
+    parameters of normalisations.
+    """
+
+    learning_rate: float
+    step: int = 1
+    """Number of the step, from 1: corrects the bias of Adam's averages."""
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    clip_norm: float = 0.0
+    """The most that the norm of the gradient may be; 0: no limit."""
+
+
+@dataclass(frozen=True)
+class Transforms:
+    """How each sample is changed while it is packed: mirrored, then moved, then cut."""
+
+    shift: NDArray[np.int64]
+    """``(b, rank)``: positions towards the end of each axis; zeros move in."""
+    flip: NDArray[np.bool_]
+    """``(b, rank)``."""
+    cutout: NDArray[np.int64]
+    """``(b, rank, 2)``: low and high end of a box that becomes zero; none if it is empty."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a training step found."""
+
+    loss: float
+    prediction: NDArray
+    """``(b, *output_shape)``."""
+    gradient_norm: float | None
+    """The norm of the gradient before it was limited; None without a limit."""
+
+
+class TrainingProgram:
+    """A network and a loss, compiled to train.
+
+    Parameters
+    ----------
+    graph : Graph
+        A network: the one input "input" and one output.
+    loss : Loss
+        What is to become small.
+    rule : UpdateRule or None
+        The optimiser; None computes gradients only.
+    augment : bool
+        Whether steps are given transforms.
+    dtype : {'float32', 'float64'}
+        What it computes in.
+    threads : int or None
+        Threads per step; None: what the process may use. Results do not depend on it.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a training program consists of
+        self,
+        graph: Graph,
+        loss: Loss,
+        rule: UpdateRule | None,
+        augment: bool = False,  # noqa: FBT001, FBT002 - see the parameter list
+        dtype: str = "float32",
+        threads: int | None = None,
+    ) -> None:
+        self.graph = graph
+        self.loss = loss
+        self.rule = rule
+        self.augment = augment
+        self.dtype = dtype
+        self._threads = resolve_threads(threads, "TrainingProgram")
+        self._target = current_target()
+        made = compile_training(graph, loss, dtype, self._target, augment=augment)
+        self._compiled, self._training = made.compiled, made.training
+        self._pool = worker_pool(self._target)
+        self._frame = Frame(self._compiled.plan, self._compiled.memory, dtype, self._target)
+        self._step_instance: Instance | None = None
+        self._gradient_instance: Instance | None = None
+        if rule is not None:
+            self._step_instance = Instance(self._frame.with_update(rule), self._threads)
+        else:
+            self._gradient_instance = self._new_gradient_instance()
+        self._fill_tables()
+        self._other: dict[str, NDArray] = {}
+
+    # Parameters -------------------------------------------------------------------------------
+
+    @property
+    def _instance(self) -> Instance:
+        instance = self._step_instance or self._gradient_instance
+        if instance is None:  # pragma: no cover - one of them always exists
+            raise RuntimeError
+        return instance
+
+    def _new_gradient_instance(self) -> Instance:
+        plan = self._frame.with_reduction()
+        shared = None if self._step_instance is None else self._step_instance.fixed_memory()
+        return Instance(plan, self._threads, shared)
+
+    def _fill_tables(self) -> None:
+        index = self._frame.gather_index()
+        typed_memory(self._instance, GATHER_INDEX, "int32")[: index.size] = index
+        factors = self._frame.decay_factors()
+        typed_memory(self._instance, DECAY, self.dtype)[: factors.size] = factors
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that the program holds."""
+        return self._instance.total_bytes()
+
+    def load(
+        self,
+        parameters: Mapping[str, NDArray],
+        slots: Mapping[str, Mapping[str, NDArray]] | None = None,
+    ) -> None:
+        """Take over parameters, and what the optimiser remembers (zeros if not given)."""
+        self._other = {name: np.array(value) for name, value in parameters.items()}
+        store_parameters(self._instance, self._compiled, parameters, self.dtype)
+        for slot in self.rule.slots if self.rule else ():
+            memory = typed_memory(self._instance, slot_buffer(slot), self.dtype)
+            memory[:] = 0
+            for place in self._trainable():
+                if slots is not None:
+                    value = slots[slot][place.packing.parameter]
+                    end = place.offset + place.packing.size
+                    memory[place.offset : end] = place.packing.pack(value, self.dtype)
+
+    def parameters(self) -> dict[str, NDArray]:
+        """Return the parameters as they are after the last step."""
+        found = dict(self._other)
+        for place in self._compiled.memory.places.values():
+            packing = place.packing
+            if packing.transposed or packing.parameter not in self.graph.parameters:
+                continue
+            shape = self.graph.parameters[packing.parameter].shape
+            found[packing.parameter] = read_parameter(self._instance, place, shape, self.dtype)
+        return {name: found[name] for name in self.graph.parameters}
+
+    def slots(self) -> dict[str, dict[str, NDArray]]:
+        """Return what the optimiser remembers, by slot and parameter."""
+        return {
+            slot: self._read_all(slot_buffer(slot)) for slot in (self.rule.slots if self.rule else ())
+        }
+
+    def _trainable(self):  # noqa: ANN202
+        return [p for p in self._compiled.memory.places.values() if p.buffer == PARAMETERS]
+
+    def _read_all(self, buffer: str) -> dict[str, NDArray]:
+        memory = typed_memory(self._instance, buffer, self.dtype)
+        found = {}
+        for place in self._trainable():
+            name = place.packing.parameter
+            packed = memory[place.offset : place.offset + place.packing.size]
+            found[name] = place.packing.unpack(packed, self.graph.parameters[name].shape)
+        return {name: found[name] for name in self.graph.parameters if name in found}
+
+    # Steps ------------------------------------------------------------------------------------
+
+    def step(  # noqa: PLR0913 - what a step takes
+        self,
+        X: ArrayLike,
+        indices: NDArray[np.int64],
+        target: ArrayLike,
+        weight: ArrayLike,
+        settings: StepSettings,
+        *,
+        seed: int = 0,
+        transforms: Transforms | None = None,
+    ) -> StepResult:
+        """Train on some rows of ``X``; change the parameters.
+
+        Parameters
+        ----------
+        X : array_like ``(n, *input_shape)``
+            Any numeric dtype and strides; most are read in place.
+        indices : array of int64 ``(b,)``
+            The rows.
+        target : array_like
+            Their classes ``(b, *S)`` (int64), or values ``(b, *output_shape)``.
+        weight : array_like ``(b,)``
+            Their weights, whose sum is usually 1.
+        settings : StepSettings
+            The optimiser's numbers.
+        seed : int
+            Of the random numbers of dropout.
+        transforms : Transforms or None
+            Only for programs made with ``augment``.
+        """
+        if self._step_instance is None:
+            message = "This TrainingProgram was made without an optimiser. Give it a rule."
+            raise ArgumentError(message)
+        instance = self._step_instance
+        hyper = self._hyper(instance)
+        self._set_numbers(hyper, settings)
+        loss, prediction = self._run(instance, X, indices, target, weight, seed, transforms)
+        norm = float(hyper["norm"][0]) if self.rule and self.rule.clip else None
+        return StepResult(loss, prediction, norm)
+
+    def gradients(  # noqa: PLR0913 - what a step takes
+        self,
+        X: ArrayLike,
+        indices: NDArray[np.int64],
+        target: ArrayLike,
+        weight: ArrayLike,
+        *,
+        seed: int = 0,
+        transforms: Transforms | None = None,
+    ) -> tuple[float, dict[str, NDArray], NDArray]:
+        """Return loss, gradients of all trainable parameters, and predictions; change nothing."""
+        if self._gradient_instance is None:
+            self._gradient_instance = self._new_gradient_instance()
+        instance = self._gradient_instance
+        statistics = instance.memory(STATISTICS)
+        before = statistics.copy()
+        loss, prediction = self._run(instance, X, indices, target, weight, seed, transforms)
+        statistics[:] = before
+        return loss, self._read_all(REDUCED), prediction
+
+    def _hyper(self, instance: Instance) -> NDArray[np.void]:
+        return instance.memory(HYPER_BLOCK)[: HYPER.itemsize].view(HYPER)
+
+    def _set_numbers(self, hyper: NDArray[np.void], settings: StepSettings) -> None:
+        rule = self.rule
+        clip = rule is not None and rule.clip
+        hyper["gradient_scale"] = 1.0
+        hyper["learning_rate"] = settings.learning_rate
+        hyper["weight_decay"] = settings.weight_decay
+        hyper["momentum"] = settings.momentum
+        hyper["beta1"] = settings.beta1
+        hyper["beta2"] = settings.beta2
+        hyper["epsilon"] = settings.eps
+        hyper["correction1"] = 1 - settings.beta1**settings.step
+        hyper["correction2"] = 1 - settings.beta2**settings.step
+        if clip:
+            hyper["partials"] = self._frame.norm_chunks()
+            hyper["max_norm"] = settings.clip_norm or np.inf
+
+    def _run(  # noqa: PLR0913 - what a step takes
+        self,
+        instance: Instance,
+        X: ArrayLike,
+        indices: NDArray[np.int64],
+        target: ArrayLike,
+        weight: ArrayLike,
+        seed: int,
+        transforms: Transforms | None,
+    ) -> tuple[float, NDArray]:
+        source = open_source(X, self.graph.shape(INPUT))
+        rows = np.ascontiguousarray(indices, np.int64)
+        samples = len(rows)
+        if samples == 0:
+            message = "A training step needs at least one sample, got none."
+            raise ArgumentError(message)
+        table = self._table(rows, transforms)
+        targets = self._targets(target, samples)
+        weights = np.ascontiguousarray(weight, self.dtype)
+        output_shape = self.graph.shape(self.graph.outputs[0])
+        prediction = np.empty((samples, *output_shape), self.dtype)
+        losses = np.empty(samples, self.dtype)
+        chunks = instance.prepare(samples)
+        hyper = self._hyper(instance)
+        hyper["chunks"] = chunks
+        hyper["chunk_bytes"] = self._frame.chunk_bytes
+        if SEED_BLOCK.name in instance.fixed_memory():
+            typed_memory(instance, SEED_BLOCK.name, "uint64")[0] = seed % 2**64
+        set_source(instance, self._compiled, source, self._target, augment=self.augment)
+        instance.run(
+            self._pool,
+            {
+                SOURCE: source.address,
+                GEOMETRY: source.geometry.ctypes.data,
+                SAMPLES: table.ctypes.data,
+                TARGET: targets.ctypes.data,
+                WEIGHT: weights.ctypes.data,
+                LOSS: losses.ctypes.data,
+                PREDICTION: prediction.ctypes.data,
+            },
+        )
+        return float(losses.sum(dtype=np.float64)), prediction
+
+    def _table(
+        self, rows: NDArray[np.int64], transforms: Transforms | None
+    ) -> NDArray[np.void]:
+        rank = len(self.graph.shape(INPUT)) - 1
+        table = sample_table(rank, rows, len(rows), augment=self.augment)
+        if transforms is not None:
+            if not self.augment:
+                message = "Transforms need a TrainingProgram that was made with augment=True."
+                raise ArgumentError(message)
+            if rank:
+                axes = table["axes"]
+                axes["flip"], axes["shift"] = transforms.flip, transforms.shift
+                axes["cut_low"] = transforms.cutout[..., 0]
+                axes["cut_high"] = transforms.cutout[..., 1]
+        return table
+
+    def _targets(self, target: ArrayLike, samples: int) -> NDArray:
+        dtype = "int64" if isinstance(self.loss, CrossEntropy) else self.dtype
+        targets = np.ascontiguousarray(target, dtype)
+        output = self.graph.shape(self.graph.outputs[0])
+        expected = (samples, *self.loss.target_shape(output))
+        if targets.shape != expected:
+            message = f"The 'target' parameter must have the shape {expected}, got {targets.shape}."
+            raise ShapeError(message)
+        return targets

@@ -1,0 +1,226 @@
+"""The segments around the samples of a training step: repacked weights, sums, the optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convoi.codegen.target import Target
+from convoi.codegen.types import FLOATS
+from convoi.compiler.memory import GRADIENTS, PARAMETERS, TRANSPOSED, MemoryPlan
+from convoi.kernels.base import Kernel, kernel_address
+from convoi.kernels.gather import Gather
+from convoi.kernels.optimizer import (
+    GRANULE_BYTES,
+    HYPER,
+    NORM_LANES,
+    SGD,
+    Adam,
+    ClipGradients,
+    ReduceGradients,
+    SquaredNorm,
+)
+from convoi.ops import ParameterKind
+from convoi.runtime.buffers import ALIGNMENT, round_up
+from convoi.runtime.program import Argument, Buffer, Extent, KernelCall, Plan, Segment, Space
+
+GRANULES_AT_ONCE = 512
+"""Granules that a thread takes at a time: 32 KiB of each arena."""
+HYPER_BLOCK = "hyper"
+DECAY = "decay"
+REDUCED = "reduced gradients"
+GATHER_INDEX = "gather index"
+NORM_PARTIALS = "norm partials"
+
+
+@dataclass(frozen=True)
+class UpdateRule:
+    """The structure of an optimiser; its numbers may change from step to step.
+
+    Parameters
+    ----------
+    kind : {'sgd', 'adam', 'adamw'}
+        The formula.
+    momentum : bool
+        Whether SGD keeps a velocity.
+    nesterov : bool
+        Whether SGD looks ahead along it.
+    clip : bool
+        Whether the norm of the gradient is limited.
+    """
+
+    kind: Literal["sgd", "adam", "adamw"]
+    momentum: bool = False
+    nesterov: bool = False
+    clip: bool = False
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of what the optimiser remembers of each parameter."""
+        if self.kind == "sgd":
+            return ("momentum",) if self.momentum else ()
+        return ("mean", "square")
+
+    def kernel(self, dtype: str, lanes: int) -> Kernel:
+        """Return the kernel of a step."""
+        if self.kind == "sgd":
+            return SGD(dtype, lanes, self.momentum, self.nesterov)
+        return Adam(dtype, lanes, decoupled=self.kind == "adamw")
+
+
+def slot_buffer(slot: str) -> str:
+    """Return the name of the buffer of a slot."""
+    return f"slot {slot}"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Adds to the plan of the samples what comes before and after them."""
+
+    plan: Plan
+    memory: MemoryPlan
+    dtype: str
+    target: Target
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return FLOATS[self.dtype].size
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of the widest vector."""
+        return self.target.lanes(self.dtype)
+
+    def _bytes(self, buffer: str) -> int:
+        return next(b.bytes for b in self.plan.buffers if b.name == buffer)
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes between the gradients of two chunks."""
+        return round_up(self._bytes(GRADIENTS), ALIGNMENT)
+
+    def with_update(self, rule: UpdateRule) -> Plan:
+        """Return the plan of a training step."""
+        update = self._segment("update", self._update_call(rule), PARAMETERS)
+        clip = self._clip() if rule.clip else ()
+        size = self._bytes(PARAMETERS)
+        buffers = [Buffer(slot_buffer(slot), Space.FIXED, size) for slot in rule.slots]
+        return self._plan([*clip, update], buffers)
+
+    def with_reduction(self) -> Plan:
+        """Return the plan that only computes gradients."""
+        kernel = ReduceGradients(self.dtype, self.lanes)
+        call = self._call(
+            REDUCED, kernel, [Argument(GRADIENTS, 0, GRANULE_BYTES, whole=True), _HYPER,
+                              Argument(REDUCED, 0, GRANULE_BYTES)],
+        )  # fmt: skip
+        return self._plan([self._segment(REDUCED, call, PARAMETERS)], [])
+
+    def _plan(self, after: Sequence[Segment], buffers: Sequence[Buffer]) -> Plan:
+        granules = self._bytes(PARAMETERS) // GRANULE_BYTES
+        known = {buffer.name for buffer in self.plan.buffers}
+        more = [
+            Buffer(HYPER_BLOCK, Space.FIXED, HYPER.itemsize),
+            Buffer(DECAY, Space.FIXED, granules * self.itemsize),
+            Buffer(REDUCED, Space.FIXED, self._bytes(PARAMETERS)),
+            Buffer(GATHER_INDEX, Space.FIXED, self._bytes(TRANSPOSED) // self.itemsize * 4),
+            Buffer(NORM_PARTIALS, Space.FIXED, self._norm_segments * NORM_LANES * 8),
+            *buffers,
+        ]
+        blocks = [b for b in self.plan.buffers if b.name != HYPER_BLOCK]
+        more = [b for b in more if b.name not in known or b.name == HYPER_BLOCK]
+        segments = (*self._before(), *self.plan.segments, *after)
+        return Plan(segments, (*blocks, *more), self.plan.chunking)
+
+    @property
+    def _norm_segments(self) -> int:
+        return -(-self._bytes(PARAMETERS) // GRANULE_BYTES // GRANULES_AT_ONCE) + 1
+
+    def _before(self) -> tuple[Segment, ...]:
+        """Return the segment that packs weights anew for the backward pass."""
+        if not self._bytes(TRANSPOSED):
+            return ()
+        per_granule = GRANULE_BYTES // self.itemsize
+        call = self._call(
+            "transpose weights",
+            Gather(self.dtype),
+            [
+                Argument(PARAMETERS),
+                Argument(GATHER_INDEX, 0, per_granule * 4),
+                Argument(TRANSPOSED, 0, GRANULE_BYTES),
+            ],
+        )
+        return (self._segment("transpose weights", call, TRANSPOSED),)
+
+    def _clip(self) -> tuple[Segment, ...]:
+        partials = Argument(NORM_PARTIALS, per_chunk=NORM_LANES * 8)
+        norm = self._call(
+            "gradient norm",
+            SquaredNorm(self.dtype),
+            [Argument(GRADIENTS, 0, GRANULE_BYTES, whole=True), _HYPER, partials],
+        )
+        clip = self._call("clip", ClipGradients(), [Argument(NORM_PARTIALS), _HYPER])
+        return (
+            self._segment("gradient norm", norm, PARAMETERS),
+            Segment((clip,), convoy=1, extent=Extent.FIXED),
+        )
+
+    def norm_chunks(self) -> int:
+        """Return how many partial sums the norm of the gradient has."""
+        return self._clip()[0].fixed_chunks
+
+    def _update_call(self, rule: UpdateRule) -> KernelCall:
+        arguments = [
+            Argument(GRADIENTS, 0, GRANULE_BYTES, whole=True),
+            Argument(PARAMETERS, 0, GRANULE_BYTES),
+            *(Argument(slot_buffer(slot), 0, GRANULE_BYTES) for slot in rule.slots),
+            Argument(DECAY, 0, self.itemsize),
+            _HYPER,
+        ]
+        return self._call("update", rule.kernel(self.dtype, self.lanes), arguments)
+
+    def _call(self, label: str, kernel: Kernel, arguments: Sequence[Argument]) -> KernelCall:
+        return KernelCall(label, kernel_address(kernel, self.target), tuple(arguments))
+
+    def _segment(self, label: str, call: KernelCall, buffer: str) -> Segment:
+        del label
+        units = self._bytes(buffer) // GRANULE_BYTES
+        return Segment((call,), convoy=GRANULES_AT_ONCE, extent=Extent.FIXED, units=units)
+
+    # Tables -----------------------------------------------------------------------------------
+
+    def gather_index(self) -> NDArray[np.int32]:
+        """Return, for every element of the repacked weights, its place among the parameters."""
+        index = np.zeros(self._bytes(TRANSPOSED) // self.itemsize, np.int32)
+        places = self.memory.places.values()
+        forward = {p.packing.parameter: p for p in places if p.buffer == PARAMETERS}
+        for place in places:
+            if place.buffer != TRANSPOSED:
+                continue
+            source = forward[place.packing.parameter]
+            kept = source.packing.indices >= 0
+            flat = np.zeros(int(source.packing.indices.max()) + 1, np.int64)
+            flat[source.packing.indices[kept]] = source.offset + np.flatnonzero(kept)
+            wanted = place.packing.indices
+            index[place.offset : place.offset + wanted.size] = np.where(
+                wanted < 0, 0, flat[wanted]
+            )
+        return index
+
+    def decay_factors(self) -> NDArray:
+        """Return the factor of the weight decay of every granule: 1 for weights, else 0."""
+        per_granule = GRANULE_BYTES // self.itemsize
+        factors = np.zeros(self._bytes(PARAMETERS) // GRANULE_BYTES, self.dtype)
+        for place in self.memory.places.values():
+            if place.buffer == PARAMETERS and place.packing.kind is ParameterKind.WEIGHT:
+                first = place.offset // per_granule
+                factors[first : first - (-place.packing.size // per_granule)] = 1
+        return factors
+
+
+_HYPER = Argument(HYPER_BLOCK)

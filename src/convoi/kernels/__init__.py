@@ -1,0 +1,1 @@
+"""How each operation is computed: kernels that are generated for their shapes."""

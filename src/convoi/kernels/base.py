@@ -1,0 +1,145 @@
+"""What kernels have in common, and the way from a kernel to its address."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import convoi
+from convoi.codegen.assemble import assemble
+from convoi.codegen.builder import Function, Module
+from convoi.codegen.executor import EXECUTE, RUN, WORK, emit_executor
+from convoi.codegen.target import Target
+from convoi.codegen.types import I64, POINTER, Value
+from convoi.runtime.linker import LINKER
+from convoi.runtime.object_store import OBJECTS
+
+_BUILD_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class CallArguments:
+    """The integers that every kernel is called with."""
+
+    first: Value
+    """Number of the first sample in the batch."""
+    count: Value
+    """Samples to handle."""
+    fresh: Value
+    """1 when sums over a chunk begin with these samples, else 0."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A function of machine code, specified completely by its attributes.
+
+    The native function is ``kernel(pointers, first, count, fresh)``: it handles ``count``
+    samples, whose first has the number ``first`` in the batch; pointers are those of that first
+    sample, in the order of :attr:`arguments`. ``fresh`` is 1 when sums over a chunk begin, and 0
+    when they continue what their buffer holds.
+    """
+
+    arguments: ClassVar[tuple[str, ...]] = ()
+    """What each pointer leads to; the last one is the output unless the kernel says otherwise."""
+    optimize: ClassVar[bool] = False
+    """Whether LLVM's passes are wanted (scalar code that LLVM is to vectorise)."""
+    in_place: ClassVar[bool] = False
+    """Whether the output may be the buffer of an input, so that pointers may be equal."""
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        """Emit the body of the function; the caller adds the return."""
+        raise NotImplementedError
+
+    def pointer_count(self) -> int:
+        """Return how many pointers it takes."""
+        return len(self.arguments)
+
+
+@dataclass(frozen=True)
+class ExecutorAddresses:
+    """Where the native loops of :mod:`convoi.codegen.executor` lie."""
+
+    run: int
+    execute: int
+    work: int
+
+
+def kernel_address(kernel: Kernel, target: Target) -> int:
+    """Return the address of a kernel's function; generate and load it if need be."""
+    key = _key(repr(kernel), target)
+    symbol = f"k{key}"
+    known = LINKER.address(symbol)
+    if known is not None:
+        return known
+    with _BUILD_LOCK:
+        code = OBJECTS.get(key)
+        if code is None:
+            code = assemble(_kernel_module(kernel, symbol), target, optimize=kernel.optimize)
+            OBJECTS.put(key, code)
+        LINKER.load(code, (symbol,))
+    address = LINKER.address(symbol)
+    if address is None:  # pragma: no cover - load raises before
+        raise KeyError(symbol)
+    return address
+
+
+def _kernel_module(kernel: Kernel, symbol: str) -> Module:
+    module = Module()
+    n = kernel.pointer_count()
+    types = [POINTER] * n + [I64] * 3
+    body = module.function(f"{symbol}_body", types, noalias=not kernel.in_place)
+    pointers = body.arguments[:n]
+    kernel.emit(body, pointers, CallArguments(*body.arguments[n:]))
+    body.ret()
+    entry = module.function(symbol, [POINTER, I64, I64, I64], exported=True)
+    table, *integers = entry.arguments
+    loaded = [entry.load(entry.at(table, i, POINTER), POINTER) for i in range(n)]
+    listed = [f"{v.type} {v.text}" for v in (*loaded, *integers)]
+    entry.emit_void(f"call void @{body.name}({', '.join(listed)})")
+    entry.ret()
+    return module
+
+
+@functools.cache
+def executor_addresses(target: Target) -> ExecutorAddresses:
+    """Return the addresses of the executor's functions."""
+    key = _key("executor", target)
+    symbols = (RUN, EXECUTE, WORK)
+    with _BUILD_LOCK:
+        if LINKER.address(RUN) is None:
+            code = OBJECTS.get(key)
+            if code is None:
+                code = assemble(emit_executor(target), target)
+                OBJECTS.put(key, code)
+            LINKER.load(code, symbols)
+    run, execute, work = (LINKER.address(symbol) or 0 for symbol in symbols)
+    return ExecutorAddresses(run, execute, work)
+
+
+def _key(specification: str, target: Target) -> str:
+    """Return the key of machine code: everything that it depends on, hashed.
+
+    The specification stands for the generated text (the generator's sources are part of the key),
+    so a kernel that is in the store is not generated again to find out.
+    """
+    parts = (specification, _generator_digest(), repr(target))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:40]
+
+
+@functools.cache
+def _generator_digest() -> str:
+    """Return a digest of all that turns specifications into machine code."""
+    import llvmlite  # noqa: PLC0415 - kept out of ``import convoi``
+    from llvmlite.binding import llvm_version_info  # noqa: PLC0415
+
+    digest = hashlib.sha256(f"{llvmlite.__version__} {llvm_version_info}".encode())
+    package = Path(convoi.__file__).parent
+    for folder in ("ops", "codegen", "kernels", "runtime"):
+        for path in sorted((package / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,417 @@
+"""Convolution forward, and backward to its input: one direct kernel for both.
+
+    y[k, o] = f( bias[k] + sum over c, r of w[k, c, r] * x[c, position(o, r)] )
+
+Lanes are output channels ``k``. A tile of register accumulators covers some vectors of channels
+times some positions; weights are loaded as vectors, activations are broadcast:
+
+    acc[v][j] += w[v] * x[j]
+
+Layouts: ``x``, ``y`` as :class:`~convoi.kernels.layout.Layout`, ``w`` as
+:class:`~convoi.kernels.weights.WeightLayout`. The halo of ``x`` stands for the padding, so there
+is no check at the borders. Forward and backward differ only in the runs of their axes
+(:mod:`convoi.kernels.grid`); a dense layer is the case without axes, its positions are samples.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from convoi.codegen.builder import Function
+from convoi.codegen.types import Index, Value, constant
+from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.expression import Expression
+from convoi.kernels.grid import Axis, Run
+from convoi.kernels.layout import Layout
+from convoi.kernels.weights import WeightLayout
+
+UNROLLED_PRODUCTS = 160
+"""Multiply-adds that the innermost loop may hold: beyond, taps are looped over, not unrolled."""
+KEPT_WEIGHTS = 128 * 1024
+"""Bytes of weights that may be walked through once per row of positions; more are walked through
+once per call (measured: 64 channels of 3x3 are 147 KiB and gain 6% from the second order)."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A register tile: how many samples, rows and columns its positions span."""
+
+    samples: int = 1
+    rows: int = 1
+    columns: int = 1
+
+    @property
+    def positions(self) -> int:
+        """Positions of the tile."""
+        return self.samples * self.rows * self.columns
+
+
+@dataclass(frozen=True)
+class Correlate(Kernel):
+    """The direct kernel. Pointers: x, weights, [bias], epilogue tensors, y."""
+
+    x: Layout
+    y: Layout
+    weights: WeightLayout
+    axes: tuple[Axis, ...]
+    kernel: tuple[int, ...]
+    tile: Tile
+    bias: bool = False
+    epilogue: Expression = Expression(1)
+    """Applied to each accumulator (input 0) and to the epilogue's tensors (inputs 1, 2, …)."""
+    tensors: tuple[Layout, ...] = ()
+
+    optimize: ClassVar[bool] = False
+
+    def pointer_count(self) -> int:
+        """Return how many pointers it takes."""
+        return 3 + self.bias + len(self.tensors)
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        """Emit the loops over samples, blocks of channels and positions."""
+        _Emitter(self, f, pointers).emit(call)
+
+
+class _Emitter:
+    """The loops of one :class:`Correlate`, from the outermost to the tile."""
+
+    def __init__(self, kernel: Correlate, f: Function, pointers: Sequence[Value]) -> None:
+        self.k = kernel
+        self.f = f
+        self.x, self.w = pointers[:2]
+        rest = list(pointers[2:])
+        self.bias = rest.pop(0) if kernel.bias else None
+        self.y = rest.pop()
+        self.tensors = rest
+        self.vector = kernel.y.vector
+        self.element = kernel.y.element
+        # (vectors of the block, first block, number of such blocks)
+        self.block_groups: list[tuple[int, int, int]] = []
+        position = 0
+        for size, group in itertools.groupby(kernel.weights.blocks):
+            count = len(list(group))
+            self.block_groups.append((size, position, count))
+            position += count
+
+    # Loops over samples, blocks and positions ----------------------------------------------
+
+    def emit(self, call: CallArguments) -> None:
+        f, tile = self.f, self.k.tile
+        whole: Index = call.count
+        if tile.samples > 1:
+            groups = f.integer("sdiv", call.count, tile.samples)
+            whole = f.mul(groups, tile.samples)
+
+        def samples(body, *, weights_outside: bool):  # noqa: ANN001, ANN202
+            f.loop(whole, lambda s, _: body(s, tile.samples), step=tile.samples)
+            if tile.samples > 1:
+                f.loop(call.count, lambda s, _: body(s, 1), start=whole)
+            del weights_outside
+
+        if self.k.weights.size * self.element.size > KEPT_WEIGHTS:
+            self._each_block(
+                lambda block: samples(
+                    lambda s, n: self._rows(s, n, lambda rows: self._columns(rows, block)),
+                    weights_outside=True,
+                )
+            )
+        else:
+            samples(
+                lambda s, n: self._rows(
+                    s,
+                    n,
+                    lambda rows: self._each_block(lambda block: self._columns(rows, block)),
+                ),
+                weights_outside=False,
+            )
+
+    def _each_block(self, body) -> None:  # noqa: ANN001
+        """Run the body for every block of output channels: groups of equal blocks in a loop."""
+        f, weights = self.f, self.k.weights
+        for size, first, count in self.block_groups:
+            width = size * weights.lanes
+            channel = sum(weights.blocks[:first]) * weights.lanes
+            starts = weights.starts[first : first + count]
+
+            def one(
+                i: Index,
+                _: object,
+                size: int = size,
+                first: int = first,
+                width: int = width,
+                channel: int = channel,
+                starts: tuple[int, ...] = starts,
+            ) -> None:
+                step = width * weights.taps * weights.reduction
+                offset = f.add(weights.block_offset(first), f.mul(i, step))
+                body(
+                    _Block(
+                        size,
+                        f.at(self.w, offset, self.element),
+                        f.add(channel, f.mul(i, width)),
+                        self._start(starts, i),
+                    )
+                )
+
+            f.loop(count, one)
+
+    def _start(self, starts: tuple[int, ...], i: Index) -> Index:
+        """Return the first input channel of the i-th block of a group of blocks."""
+        f = self.f
+        if isinstance(i, int):
+            return starts[i]
+        steps = {b - a for a, b in itertools.pairwise(starts)}
+        if len(steps) == 1:
+            return f.add(starts[0], f.mul(i, steps.pop()))
+        from convoi.codegen.types import I64  # noqa: PLC0415
+
+        return f.load(f.at(f.module.table(I64, starts), i, I64), I64)
+
+    def _rows(self, sample: Index, samples: int, body) -> None:  # noqa: ANN001
+        """Run the body for every combination of runs, and every row (tile of rows) of it."""
+        f, x, y = self.f, self.k.x, self.k.y
+        for runs in itertools.product(*self.k.axes):
+            start = _Place(
+                f.add(x.origin, f.mul(sample, x.size)),
+                f.add(y.origin, f.mul(sample, y.size)),
+                tuple(f.add(t.origin, f.mul(sample, t.size)) for t in self.k.tensors),
+            )
+            self._row_axes(runs, 0, _Rows(runs, samples, 1, start), body)
+
+    def _row_axes(self, runs: tuple[Run, ...], axis: int, rows: _Rows, body) -> None:  # noqa: ANN001
+        if axis >= len(runs) - 1:
+            body(rows)
+            return
+        is_last_row_axis = axis == len(runs) - 2
+        tile_rows = self.k.tile.rows if is_last_row_axis else 1
+        run = runs[axis]
+        whole = run.count // tile_rows * tile_rows
+
+        def one(height: int):  # noqa: ANN202
+            def loop_body(i: Index, _: object) -> None:
+                place = self._advance(rows.place, runs, axis, i)
+                self._row_axes(
+                    runs, axis + 1, _Rows(runs, rows.samples, height, place), body
+                )
+
+            return loop_body
+
+        self.f.loop(whole, one(tile_rows), step=tile_rows)
+        if run.count > whole:
+            one(run.count - whole)(whole, None)
+
+    def _advance(self, place: _Place, runs: tuple[Run, ...], axis: int, i: Index) -> _Place:
+        """Return the place of the i-th position of a run along an axis."""
+        f, run = self.f, runs[axis]
+        out = f.add(run.first, f.mul(i, run.step))
+        return _Place(
+            f.add(place.x, f.mul(i, run.input_step * self.k.x.axis_strides[axis])),
+            f.add(place.y, f.mul(out, self.k.y.axis_strides[axis])),
+            tuple(
+                f.add(p, f.mul(out, t.axis_strides[axis]))
+                for p, t in zip(place.tensors, self.k.tensors, strict=True)
+            ),
+        )
+
+    def _columns(self, rows: _Rows, block: _Block) -> None:
+        """Run the tile over the columns of a row."""
+        runs = rows.runs
+        if not runs:
+            self._tile(rows, rows.place, 1, block)
+            return
+        axis = len(runs) - 1
+        run = runs[axis]
+        width = min(self.k.tile.columns, run.count)
+        whole = run.count // width * width
+
+        def one(columns: int):  # noqa: ANN202
+            def loop_body(i: Index, _: object) -> None:
+                self._tile(rows, self._advance(rows.place, runs, axis, i), columns, block)
+
+            return loop_body
+
+        self.f.loop(whole, one(width), step=width)
+        if run.count > whole:
+            one(run.count - whole)(whole, None)
+
+    # The tile -------------------------------------------------------------------------------
+
+    def _tile(self, rows: _Rows, place: _Place, columns: int, block: _Block) -> None:
+        """Emit one tile: accumulate over taps and channels, apply the epilogue, store."""
+        f = self.f
+        offsets = self._tile_offsets(rows, columns)
+        x = f.at(self.x, f.add(place.x, block.start), self.element)
+        zero = constant(self.vector, 0.0)
+        initial = [zero] * block.vectors
+        if self.bias is not None:
+            at = f.at(self.bias, block.channel, self.element)
+            initial = [
+                f.load(f.at(at, v * self.vector.lanes, self.element), self.vector, align=64)
+                if self.vector.size == 64  # noqa: PLR2004 - a full cache line
+                else f.load(f.at(at, v * self.vector.lanes, self.element), self.vector)
+                for v in range(block.vectors)
+            ]
+        accumulators = [initial[v] for v in range(block.vectors) for _ in offsets]
+        accumulators = self._taps(rows.runs, 0, x, block.weights, accumulators, offsets, block)
+        self._finish(place, offsets, block, accumulators)
+
+    def _tile_offsets(self, rows: _Rows, columns: int) -> list[_Offsets]:
+        """Return the constant offsets of the tile's positions from its first one."""
+        k, runs = self.k, rows.runs
+        found = []
+        for s, i, j in itertools.product(range(rows.samples), range(rows.height), range(columns)):
+            x, y = s * k.x.size, s * k.y.size
+            tensors = [s * t.size for t in k.tensors]
+            for axis, n in ((len(runs) - 2, i), (len(runs) - 1, j)):
+                if axis >= 0:
+                    x += n * runs[axis].input_step * k.x.axis_strides[axis]
+                    y += n * runs[axis].step * k.y.axis_strides[axis]
+                    tensors = [
+                        o + n * runs[axis].step * t.axis_strides[axis]
+                        for o, t in zip(tensors, k.tensors, strict=True)
+                    ]
+            found.append(_Offsets(x, y, tuple(tensors)))
+        return found
+
+    def _taps(  # noqa: PLR0913 - the state of the loops
+        self,
+        runs: tuple[Run, ...],
+        axis: int,
+        x: Value,
+        w: Value,
+        accumulators: list[Value],
+        offsets: list[_Offsets],
+        block: _Block,
+    ) -> list[Value]:
+        """Emit the loops over the taps of an axis and of those after it."""
+        f, k = self.f, self.k
+        width = block.vectors * k.weights.lanes * k.weights.reduction
+        if axis >= len(runs):
+            return self._channels(x, w, [(0, 0)], accumulators, offsets, block)
+        taps = runs[axis].taps
+        stride = k.x.axis_strides[axis]
+        inner = width
+        for extent in k.kernel[axis + 1 :]:
+            inner *= extent
+        if axis == len(runs) - 1:
+            unrolled = taps.count * block.vectors * len(offsets) <= UNROLLED_PRODUCTS
+            if unrolled and taps.count:
+                listed = [
+                    (
+                        (taps.offset + t * taps.offset_step) * stride,
+                        (taps.weight + t * taps.weight_step) * inner,
+                    )
+                    for t in range(taps.count)
+                ]
+                return self._channels(x, w, listed, accumulators, offsets, block)
+
+        def one(t: Index, carried: list[Value]) -> list[Value]:
+            x_tap = f.add(taps.offset * stride, f.mul(t, taps.offset_step * stride))
+            w_tap = f.add(taps.weight * inner, f.mul(t, taps.weight_step * inner))
+            return self._taps(
+                runs,
+                axis + 1,
+                f.at(x, x_tap, self.element),
+                f.at(w, w_tap, self.element),
+                carried,
+                offsets,
+                block,
+            )
+
+        return f.loop(taps.count, one, accumulators)
+
+    def _channels(  # noqa: PLR0913 - the state of the loops
+        self,
+        x: Value,
+        w: Value,
+        taps: list[tuple[int, int]],
+        accumulators: list[Value],
+        offsets: list[_Offsets],
+        block: _Block,
+    ) -> list[Value]:
+        """Emit the loop over input channels around the unrolled taps."""
+        f, lanes = self.f, self.vector.lanes
+
+        def one(c: Index, carried: list[Value]) -> list[Value]:
+            carried = list(carried)
+            x_channel = f.at(x, c, self.element)
+            w_channel = f.at(w, f.mul(c, block.vectors * lanes), self.element)
+            for i, (x_tap, w_tap) in enumerate(taps):
+                if i:
+                    f.next_block()
+                vectors = [
+                    f.load(f.at(w_channel, w_tap + v * lanes, self.element), self.vector)
+                    for v in range(block.vectors)
+                ]
+                for j, offset in enumerate(offsets):
+                    value = f.broadcast(
+                        f.at(x_channel, x_tap + offset.x, self.element), self.vector
+                    )
+                    for v in range(block.vectors):
+                        n = v * len(offsets) + j
+                        carried[n] = f.fma(value, vectors[v], carried[n])
+            return carried
+
+        return f.loop(self.k.weights.reduction, one, accumulators)
+
+    def _finish(
+        self, place: _Place, offsets: list[_Offsets], block: _Block, accumulators: list[Value]
+    ) -> None:
+        """Apply the epilogue to the accumulators and store them."""
+        f, lanes = self.f, self.vector.lanes
+        y = f.at(self.y, f.add(place.y, block.channel), self.element)
+        tensors = [
+            f.at(pointer, f.add(p, block.channel), self.element)
+            for pointer, p in zip(self.tensors, place.tensors, strict=True)
+        ]
+        for v in range(block.vectors):
+            for j, offset in enumerate(offsets):
+                extra = [
+                    f.load(f.at(t, o + v * lanes, self.element), self.vector)
+                    for t, o in zip(tensors, offset.tensors, strict=True)
+                ]
+                value = accumulators[v * len(offsets) + j]
+                value = self.k.epilogue.emit(f, [value, *extra])
+                f.store(value, f.at(y, offset.y + v * lanes, self.element))
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A block of output channels as the loops see it."""
+
+    vectors: int
+    weights: Value
+    channel: Index
+    start: Index
+    """First input channel."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Elements from the pointers to a position."""
+
+    x: Index
+    y: Index
+    tensors: tuple[Index, ...]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows that a tile covers: of how many samples, and where they begin."""
+
+    runs: tuple[Run, ...]
+    samples: int
+    height: int
+    place: _Place
+
+
+@dataclass(frozen=True)
+class _Offsets:
+    """Constant distances of one position of a tile from its first."""
+
+    x: int
+    y: int
+    tensors: tuple[int, ...]

@@ -1,0 +1,53 @@
+"""Copying elements in another order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from convoi.codegen.types import FLOATS, I32, I64
+from convoi.kernels.base import CallArguments, Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convoi.codegen.builder import Function
+    from convoi.codegen.types import Index, Value
+
+GRANULE_BYTES = 64
+"""Bytes of the output that count as one sample."""
+
+
+@dataclass(frozen=True)
+class Gather(Kernel):
+    """``output[i] = source[index[i]]`` with indices of int32, which are not negative.
+
+    The samples are granules: 64 bytes of the output, and as many indices as it has elements; the
+    source is the same for all. Weights are packed anew for backward passes in this way; an index
+    that leads to an element which is always zero fills lanes without a weight.
+
+    Elements are moved one by one: on a Zen 4, the gather instruction of AVX-512 takes 1.0 to 1.6
+    times as long, that of AVX2 0.8 to 1.0 times, and the latency of the cache rules for both.
+    """
+
+    arguments: ClassVar[tuple[str, ...]] = ("source", "index", "output")
+
+    dtype: str
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        """Emit the loop over granules."""
+        source, index, output = pointers
+        element = FLOATS[self.dtype]
+        count = GRANULE_BYTES // element.size
+
+        def granule(number: Index, _: list[Value]) -> None:
+            first = f.mul(number, count)
+            places = [f.load(f.at(index, f.add(first, i), I32), I32) for i in range(count)]
+            values = [
+                f.load(f.at(source, f.convert("zext", place, I64), element), element)
+                for place in places
+            ]
+            for i, value in enumerate(values):
+                f.store(value, f.at(output, f.add(first, i), element))
+
+        f.loop(call.count, granule)

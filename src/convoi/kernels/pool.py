@@ -1,0 +1,272 @@
+"""Maximum and average over windows, and their gradients.
+
+    maximum  y[c, p] = max over r of x[c, p * stride - low + r]
+    average  y[c, p] = sum over r of x[c, p * stride - low + r] / m[p]
+
+Lanes are channels on both sides. Taps outside the input are left out: padding never wins, and m is
+the number of taps inside (or of all, with ``count_padding``). Backward, windows give to their
+positions: where windows do not overlap, each position of dx is written once; where they do, dx is
+cleared and windows add to it in scan order, so results do not depend on threads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from convoi.codegen.types import Value, constant
+from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.spans import Sample, clear_span, each_row, each_sample
+from convoi.kernels.windows import Elements, Window, Windows, each_window, fold, reduce_taps, tree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convoi.codegen.builder import Function
+    from convoi.codegen.types import Index
+    from convoi.kernels.layout import Layout, Pair
+
+MAX_GAPS = 4
+"""Runs of positions outside all windows that are cleared one by one, per axis."""
+
+
+@dataclass(frozen=True)
+class MaxPool(Kernel):
+    """Largest value of each window; NaN if there is one, as NumPy's ``max``."""
+
+    arguments: ClassVar[tuple[str, ...]] = ("x", "y")
+
+    x: Layout
+    y: Layout
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[Pair, ...]
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        """Emit the loops over samples and windows."""
+        windows = Windows((self.x,), (self.y,), self.size, self.stride, self.padding)
+        least = constant(self.x.vector, -math.inf)
+
+        def one(x: Sample, y: Sample) -> None:
+            def pool(window: Window, element: Index, blocks: int) -> None:
+                def largest(taps: list[Elements]) -> list[Value]:
+                    values = [
+                        [x.load(f.add(t, element), b) for (t,) in taps] for b in range(blocks)
+                    ]
+                    return [_largest(f, block) for block in values]
+
+                results = reduce_taps(
+                    f, window, [least] * blocks, largest, lambda a, b: _largest(f, [a, b])
+                )
+                for b, result in enumerate(results):
+                    y.store(result, f.add(window.outputs[0], element), b)
+
+            each_window(f, windows, pool)
+
+        each_sample(f, call.count, pointers, (self.x, self.y), lambda samples: one(*samples))
+
+
+@dataclass(frozen=True)
+class MaxPoolBackward(Kernel):
+    """The gradient of each window goes to its first maximum; windows of NaN give none.
+
+    With ``relu``, x is the output of a fused ReLU, and dx is the gradient with respect to the
+    input of the ReLU: windows whose maximum is not positive give none.
+    """
+
+    arguments: ClassVar[tuple[str, ...]] = ("x", "y", "dy", "dx")
+
+    x: Layout
+    y: Layout
+    dy: Layout
+    dx: Layout
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[Pair, ...]
+    relu: bool = False
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        """Emit the loops over samples and windows."""
+        inputs, outputs = (self.x, self.dx), (self.y, self.dy)
+        windows = Windows(inputs, outputs, self.size, self.stride, self.padding)
+        zero = constant(self.x.vector, 0)
+
+        def one(x: Sample, y: Sample, dy: Sample, dx: Sample) -> None:
+            def share_out(window: Window, element: Index, blocks: int) -> None:
+                y_at, dy_at = (f.add(e, element) for e in window.outputs)
+                maxima = [y.load(y_at, b) for b in range(blocks)]
+                # What a window has to give, until its first maximum has taken it.
+                left = [dy.load(dy_at, b) for b in range(blocks)]
+                if self.relu:
+                    left = [
+                        f.select(f.fcompare("ogt", top, zero), value, zero)
+                        for top, value in zip(maxima, left, strict=True)
+                    ]
+
+                def give(taps: list[Elements], left: list[Value]) -> list[Value]:
+                    left = list(left)
+                    for x_at, dx_at in taps:
+                        for b in range(blocks):
+                            value = x.load(f.add(x_at, element), b)
+                            hit = f.fcompare("oeq", value, maxima[b])
+                            taken = f.select(hit, left[b], zero)
+                            left[b] = f.select(hit, zero, left[b])
+                            contribute(windows, taken, dx, f.add(dx_at, element), b)
+                    return left
+
+                fold(f, window, left, give)
+
+            clear_rest(windows, dx)
+            each_window(f, windows, share_out)
+
+        layouts = (self.x, self.y, self.dy, self.dx)
+        each_sample(f, call.count, pointers, layouts, lambda samples: one(*samples))
+
+
+@dataclass(frozen=True)
+class AveragePool(Kernel):
+    """Average of each window over the positions that it sees, or over all its taps."""
+
+    arguments: ClassVar[tuple[str, ...]] = ("x", "y")
+
+    x: Layout
+    y: Layout
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[Pair, ...]
+    count_padding: bool = False
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        """Emit the loops over samples and windows."""
+        windows = Windows((self.x,), (self.y,), self.size, self.stride, self.padding)
+
+        def one(x: Sample, y: Sample) -> None:
+            def pool(window: Window, element: Index, blocks: int) -> None:
+                weight = _weight(f, window, windows, count_padding=self.count_padding)
+                for b, total in enumerate(sum_taps(f, window, x, element, blocks)):
+                    y.store(f.fmul(total, weight), f.add(window.outputs[0], element), b)
+
+            each_window(f, windows, pool)
+
+        each_sample(f, call.count, pointers, (self.x, self.y), lambda samples: one(*samples))
+
+
+@dataclass(frozen=True)
+class AveragePoolBackward(Kernel):
+    """Every window shares its gradient among the positions that it averaged."""
+
+    arguments: ClassVar[tuple[str, ...]] = ("dy", "dx")
+
+    dy: Layout
+    dx: Layout
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[Pair, ...]
+    count_padding: bool = False
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        """Emit the loops over samples and windows."""
+        windows = Windows((self.dx,), (self.dy,), self.size, self.stride, self.padding)
+
+        def one(dy: Sample, dx: Sample) -> None:
+            def share_out(window: Window, element: Index, blocks: int) -> None:
+                weight = _weight(f, window, windows, count_padding=self.count_padding)
+                at = f.add(window.outputs[0], element)
+                shares = [f.fmul(dy.load(at, b), weight) for b in range(blocks)]
+
+                def give(taps: list[Elements], _: list[Value]) -> list[Value]:
+                    for (tap,) in taps:
+                        for b, value in enumerate(shares):
+                            contribute(windows, value, dx, f.add(tap, element), b)
+                    return []
+
+                fold(f, window, [], give)
+
+            clear_rest(windows, dx)
+            each_window(f, windows, share_out)
+
+        each_sample(f, call.count, pointers, (self.dy, self.dx), lambda samples: one(*samples))
+
+
+def sum_taps(f: Function, window: Window, x: Sample, element: Index, blocks: int) -> list[Value]:
+    """Return the sums over a window of some vectors of channels."""
+
+    def sums(taps: list[Elements]) -> list[Value]:
+        return [
+            tree([x.load(f.add(t, element), b) for (t,) in taps], f.fadd) for b in range(blocks)
+        ]
+
+    return reduce_taps(f, window, [constant(x.layout.vector, 0)] * blocks, sums, f.fadd)
+
+
+def contribute(windows: Windows, value: Value, dx: Sample, element: Index, block: int) -> None:
+    """Give a value to a position of dx, an input of the windows."""
+    if windows.overlap:
+        value = dx.f.fadd(dx.load(element, block), value)
+    dx.store(value, element, block)
+
+
+def clear_rest(windows: Windows, dx: Sample) -> None:
+    """Clear the positions of dx that windows do not write once: shared ones, or outside of all.
+
+    Few gaps between windows are cleared one by one, else all positions are.
+    """
+    f, layout = dx.f, dx.layout
+    covered = [windows.covered(axis) for axis in range(len(layout.spatial))]
+    if windows.overlap or any(len(ranges) > MAX_GAPS for ranges in covered):
+
+        def row(at: list[Index], _: Index, length: int) -> None:
+            clear_span(f, dx.at(at[0]), length * layout.stride, layout.element)
+
+        each_row(f, (layout,), row)
+        return
+
+    def gaps(axis: int, element: Index) -> None:
+        """Clear the gaps of an axis, and between them those of the axes behind it."""
+        if axis == len(layout.spatial):
+            return
+
+        def inside(i: Index, _: list[Value]) -> None:
+            gaps(axis + 1, f.add(element, f.mul(i, layout.axis_strides[axis])))
+
+        at = 0
+        for seen in covered[axis]:
+            dx.clear(axis, at, seen.start, element)
+            f.loop(seen.stop, inside, start=seen.start)
+            at = seen.stop
+        dx.clear(axis, at, layout.spatial[axis], element)
+
+    gaps(0, layout.origin)
+
+
+def _largest(f: Function, values: list[Value]) -> Value:
+    """Return the lane-wise maximum, NaN where one of the values is.
+
+    ``a > b ? a : b`` is one instruction of x86, which loses NaN; comparing values in pairs costs
+    half an instruction more for each.
+    """
+    if len(values) == 1:
+        return values[0]
+    pairs = list(zip(values[::2], values[1::2], strict=False))
+    if len(values) % 2:
+        pairs.append((values[-1], values[-1]))
+    unordered = tree(
+        [f.fcompare("uno", a, b) for a, b in pairs], lambda a, b: f.integer("or", a, b)
+    )
+    top = tree(values, lambda a, b: f.select(f.fcompare("ogt", a, b), a, b))
+    return f.select(unordered, constant(top.type, math.nan), top)
+
+
+def _weight(f: Function, window: Window, windows: Windows, *, count_padding: bool) -> Value:
+    """Return one over the number of taps that a window averages, in every lane."""
+    x = windows.inputs[0]
+    if count_padding:
+        return constant(x.vector, 1 / math.prod(windows.size))
+    taps: Index = 1
+    for low, high in window.bounds:
+        taps = f.mul(taps, f.sub(high, low))
+    if isinstance(taps, int):
+        return constant(x.vector, 1 / taps)
+    count = f.convert("sitofp", taps, x.element)
+    return f.splat(f.fdiv(constant(x.element, 1), count), x.lanes)

@@ -1,0 +1,114 @@
+"""How the weights of convolutions lie in memory.
+
+A block is some vectors of output channels. Within a block, weights lie as
+``[tap][input channel][output channel of the block]``, so a kernel loads vectors of output
+channels and walks through memory as it walks through taps and input channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class WeightLayout:
+    """Packed weights ``[block][tap][input channel][output channel]``.
+
+    With groups, the output channels of a block may belong to several groups; the block then holds
+    the input channels of all of them, and zeros where the two belong to different groups.
+    """
+
+    outputs: int
+    """Output channels."""
+    inputs: int
+    """Input channels, of all groups together."""
+    taps: int
+    groups: int
+    lanes: int
+    blocks: tuple[int, ...]
+    """Vectors of output channels per block; together they cover the padded output channels."""
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """First input channel of each block."""
+        if self.groups == 1:
+            return (0,) * len(self.blocks)
+        per_group = self.outputs // self.groups
+        step = self.inputs // self.groups
+        limit = self.inputs - self.reduction
+        firsts = np.cumsum((0, *self.blocks[:-1])) * self.lanes
+        return tuple(
+            min(int(min(first, self.outputs - 1)) // per_group * step, limit) for first in firsts
+        )
+
+    @property
+    def reduction(self) -> int:
+        """Input channels that a block sums over."""
+        if self.groups == 1:
+            return self.inputs
+        per_group = self.outputs // self.groups
+        step = self.inputs // self.groups
+        widest = 0
+        first = 0
+        for block in self.blocks:
+            last = min(first + block * self.lanes, self.outputs) - 1
+            if last >= first:
+                widest = max(widest, (last // per_group - first // per_group + 1) * step)
+            first += block * self.lanes
+        return widest
+
+    @property
+    def size(self) -> int:
+        """Elements, padding included."""
+        return sum(self.blocks) * self.lanes * self.taps * self.reduction
+
+    def block_offset(self, block: int) -> int:
+        """Return the element at which a block begins."""
+        return sum(self.blocks[:block]) * self.lanes * self.taps * self.reduction
+
+    def coordinates(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return (output channel, tap, input channel) of every packed element; -1 for padding."""
+        outputs, taps, inputs = [], [], []
+        first = 0
+        for block, start in zip(self.blocks, self.starts, strict=True):
+            width = block * self.lanes
+            tap, channel, output = np.meshgrid(
+                np.arange(self.taps),
+                start + np.arange(self.reduction),
+                first + np.arange(width),
+                indexing="ij",
+            )
+            outputs.append(output.ravel())
+            taps.append(tap.ravel())
+            inputs.append(channel.ravel())
+            first += width
+        k, t, c = (np.concatenate(parts) for parts in (outputs, taps, inputs))
+        padding = k >= self.outputs
+        if self.groups > 1:
+            group = k // (self.outputs // self.groups)
+            padding |= group != c // (self.inputs // self.groups)
+        k[padding] = -1
+        return k, t, c
+
+    def forward_indices(self) -> NDArray[np.int64]:
+        """Return the flat index in weights ``(K, C/groups, *taps)`` of every packed element.
+
+        Padding is -1. Here ``outputs`` are K and ``inputs`` are C.
+        """
+        k, t, c = self.coordinates()
+        per_group = self.inputs // self.groups
+        flat = (k * per_group + c % per_group) * self.taps + t
+        return np.where(k < 0, -1, flat)
+
+    def backward_indices(self) -> NDArray[np.int64]:
+        """Return the same for the gradient with respect to the input.
+
+        Here ``outputs`` are C and ``inputs`` are K: the roles are exchanged.
+        """
+        c, t, k = self.coordinates()
+        per_group = self.outputs // self.groups
+        flat = (k * per_group + c % per_group) * self.taps + t
+        return np.where(c < 0, -1, flat)
