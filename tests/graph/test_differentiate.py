@@ -47,7 +47,7 @@ def relative_error(graph, loss, seed):
 
     slope = sum((gradients[name] * direction[name]).sum() for name in gradients)
     # A kink between the two points spoils one step size, cancellation another.
-    differences = [(total(step) - total(-step)) / (2 * step) for step in (1e-4, 1e-5, 1e-6, 1e-7)]
+    differences = [(total(step) - total(-step)) / (2 * step) for step in (1e-4, 1e-6, 1e-8)]
     scale = max(abs(slope), 1e-3 * max(np.linalg.norm(g) for g in gradients.values()), 1e-6)
     return min(abs(difference - slope) for difference in differences) / scale
 
@@ -138,8 +138,9 @@ def test_gradients_of_several_consumers_are_added():
     branch = build.layer("branch", ops.Tanh(), shared)
     graph = build.finish(build.layer("sum", ops.Add(), shared, branch, shared))
     training = differentiate(graph, MSE)
+    slope = "loss/mean_squared_error/loss_backward"
     gradient = training.graph.node("shared/add")
-    assert gradient.inputs == ("loss/loss_backward",) * 2 + ("branch/pointwise_backward",)
+    assert gradient.inputs == (slope, slope, "branch/pointwise_backward")
 
 
 def test_a_network_without_parameters_has_no_gradients():

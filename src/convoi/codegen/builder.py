@@ -179,6 +179,12 @@ class Function:
             return min(a, b)
         return self.select(self.compare("slt", a, b), self.value(a), self.value(b))
 
+    def maximum(self, a: Index, b: Index) -> Index:
+        """Return the larger of two signed integers."""
+        if isinstance(a, int) and isinstance(b, int):
+            return max(a, b)
+        return self.select(self.compare("sgt", a, b), self.value(a), self.value(b))
+
     def compare(self, word: str, a: Index, b: Index) -> Value:
         """Compare integers: eq, ne, slt, sle, sgt, sge, ult…; of vectors lane by lane."""
         left, right = (x if isinstance(x, Value) else None for x in (a, b))

@@ -19,11 +19,11 @@ class ChannelAffine(Operation):
         return inputs[0]
 
     def parameters(self, *inputs: Shape) -> tuple[ParameterSpec, ...]:
-        """Return scale and shift."""
+        """Return scale and shift, which follow from statistics and are not trained."""
         channels = inputs[0][:1]
         return (
-            ParameterSpec("scale", channels, ParameterKind.SCALE),
-            ParameterSpec("shift", channels, ParameterKind.SHIFT),
+            ParameterSpec("scale", channels, ParameterKind.DEVIATION),
+            ParameterSpec("shift", channels, ParameterKind.MEAN),
         )
 
     def reference(self, *arrays: Array) -> Array:

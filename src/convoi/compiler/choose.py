@@ -30,6 +30,8 @@ L2_BYTES = 1 << 20
 """What a core has to itself; smaller on old cores, where convoys then spill into L3."""
 CONVOY_SHARE = 0.5
 """Share of it that a convoy's activations may take; weights and code take the rest."""
+SPILL = 2
+"""How far a convoy may exceed the cache for the sake of dense layers (times its size)."""
 MOST_CONVOY = 64
 MOST_CHUNKS = 8
 MOST_CHUNK_SAMPLES = 32
@@ -194,11 +196,13 @@ def convoy_size(bytes_per_sample: int, tile_samples: int) -> int:
     """Return how many samples pass through a segment together.
 
     As many as keep the segment's activations in a share of the second-level cache, at least one;
-    a multiple of the samples that dense layers take at a time, if there is room for them.
+    a multiple of the samples that dense layers take at a time, unless those would spill far.
     """
     size = int(L2_BYTES * CONVOY_SHARE / max(bytes_per_sample, 1))
     size = max(1, min(size, MOST_CONVOY))
-    return size // tile_samples * tile_samples if size > tile_samples else size
+    if size >= tile_samples:
+        return size // tile_samples * tile_samples
+    return tile_samples if tile_samples * bytes_per_sample <= SPILL * L2_BYTES else size
 
 
 def chunk_samples(parameters: int, multiply_adds: int, tile_samples: int) -> int:

@@ -106,9 +106,10 @@ class InferenceProgram:
         if indices is not None:
             table = sample_table(self._rank, indices, samples, augment=False)
         else:
-            if len(self._table) < samples:
-                self._table = sample_table(self._rank, None, 2 * samples, augment=False)
+            # Another thread may put a shorter table in its place meanwhile.
             table = self._table
+            if len(table) < samples:
+                table = self._table = sample_table(self._rank, None, 2 * samples, augment=False)
         set_source(instance, self._compiled, source, self._target, augment=False)
         instance.prepare(samples)
         external = {

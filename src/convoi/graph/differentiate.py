@@ -95,9 +95,7 @@ def differentiate(graph: Graph, loss: Loss, *, input_gradient: bool = False) -> 
     forward = build.nodes
     with build.scope("loss"):
         total = build(loss, [prediction, TARGET, WEIGHT])
-        use = Use((prediction, TARGET, WEIGHT), (), total, output_gradient="")
-        (slope, *_) = loss.gradient(build, use).inputs
-    gradients = _add_backward(build, forward, {prediction: [slope]} if slope else {})
+    gradients = _add_backward(build, (*forward, build.nodes[-1]))
 
     trainable = [name for name, spec in graph.parameters.items() if spec.kind.trainable]
     for name in trainable:
@@ -141,13 +139,11 @@ def _add_forward(build: Builder, graph: Graph, output: str) -> str:
     return values[output]
 
 
-def _add_backward(
-    build: Builder, forward: tuple[Node, ...], contributions: dict[str, list[str]]
-) -> dict[str, str]:
-    """Add the backward pass; return the gradients of parameters and inputs by name.
-
-    `contributions` holds what each value's consumers have found so far; their sum is its gradient.
-    """
+def _add_backward(build: Builder, forward: tuple[Node, ...]) -> dict[str, str]:
+    """Add the backward pass, from the loss; return the gradients of parameters and of the input."""
+    # What the consumers of each value have found so far; their sum is its gradient. The losses of
+    # the samples are summed: the loss starts with the gradient one, which no value stands for.
+    contributions: dict[str, list[str]] = {forward[-1].name: [""]}
     gradients: dict[str, str] = {}
     for node in reversed(forward):
         if node.name not in contributions or not build.needs_gradient(node.name):
@@ -161,7 +157,7 @@ def _add_backward(
                 contributions.setdefault(value, []).append(part)
         parts = zip(node.parameters, found.parameters, strict=True)
         gradients.update((name, part) for name, part in parts if part is not None)
-    if INPUT in contributions and build.needs_gradient(INPUT):
+    if INPUT in contributions:
         with build.scope(INPUT):
             gradients[INPUT] = _sum(build, contributions[INPUT])
     return gradients

@@ -214,6 +214,7 @@ class _Emitter:
                 f.add(p, f.mul(out, t.axis_strides[axis]))
                 for p, t in zip(place.tensors, self.k.tensors, strict=True)
             ),
+            (*place.steps, i),
         )
 
     def _columns(self, rows: _Rows, block: _Block) -> None:
@@ -255,7 +256,12 @@ class _Emitter:
                 for v in range(block.vectors)
             ]
         accumulators = [initial[v] for v in range(block.vectors) for _ in offsets]
-        accumulators = self._taps(rows.runs, 0, x, block.weights, accumulators, offsets, block)
+        bounds = [
+            self._tap_bounds(rows, axis, step) for axis, step in enumerate(place.steps[:-1])
+        ]
+        accumulators = self._taps(
+            rows.runs, bounds, x, block.weights, accumulators, offsets, block
+        )
         self._finish(place, offsets, block, accumulators)
 
     def _tile_offsets(self, rows: _Rows, columns: int) -> list[_Offsets]:
@@ -276,15 +282,45 @@ class _Emitter:
             found.append(_Offsets(x, y, tuple(tensors)))
         return found
 
+    def _tap_bounds(self, rows: _Rows, axis: int, step: Index) -> tuple[Index, Index]:
+        """Return which taps of a leading axis can meet the input inside its halo.
+
+        The others would only add zeros; at the borders of small grids they are many (of a 5x5
+        kernel's gradient on 14x14 positions, two in seven).
+        """
+        f, run = self.f, rows.runs[axis]
+        taps, extent = run.taps, self.k.x.spatial[axis]
+        height = rows.height if axis == len(rows.runs) - 2 else 1
+        reach = run.input_step * (height - 1)
+        always = (
+            taps.lowest >= 0
+            and run.input_step * (run.count - 1) + taps.highest < extent
+        )
+        if always or not taps.count:
+            return 0, taps.count
+        # The tile's first row meets `first` with tap 0, its last row `first + reach`.
+        first = f.add(f.mul(step, run.input_step), taps.offset)
+        size = abs(taps.offset_step)
+        if taps.offset_step > 0:
+            below, above = f.sub(-reach, first), f.sub(extent - 1, first)
+        else:
+            below, above = f.sub(first, extent - 1), f.add(first, reach)
+        # Divisions round towards zero; the numerators are made positive first.
+        shift = size * (taps.count + extent)
+        low = f.sub(_divide(f, f.add(below, shift + size - 1), size), shift // size)
+        high = f.add(f.sub(_divide(f, f.add(above, shift), size), shift // size), 1)
+        return f.maximum(low, 0), f.minimum(high, taps.count)
+
     def _taps(  # noqa: PLR0913 - the state of the loops
         self,
         runs: tuple[Run, ...],
-        axis: int,
+        bounds: list[tuple[Index, Index]],
         x: Value,
         w: Value,
         accumulators: list[Value],
         offsets: list[_Offsets],
         block: _Block,
+        axis: int = 0,
     ) -> list[Value]:
         """Emit the loops over the taps of an axis and of those after it."""
         f, k = self.f, self.k
@@ -313,15 +349,17 @@ class _Emitter:
             w_tap = f.add(taps.weight * inner, f.mul(t, taps.weight_step * inner))
             return self._taps(
                 runs,
-                axis + 1,
+                bounds,
                 f.at(x, x_tap, self.element),
                 f.at(w, w_tap, self.element),
                 carried,
                 offsets,
                 block,
+                axis + 1,
             )
 
-        return f.loop(taps.count, one, accumulators)
+        first, last = bounds[axis] if axis < len(bounds) else (0, taps.count)
+        return f.loop(last, one, accumulators, start=first)
 
     def _channels(  # noqa: PLR0913 - the state of the loops
         self,
@@ -378,6 +416,13 @@ class _Emitter:
                 f.store(value, f.at(y, offset.y + v * lanes, self.element))
 
 
+def _divide(f: Function, number: Index, divisor: int) -> Index:
+    """Return a quotient of numbers that are not negative."""
+    if isinstance(number, int):
+        return number // divisor
+    return number if divisor == 1 else f.integer("sdiv", number, divisor)
+
+
 @dataclass(frozen=True)
 class _Block:
     """A block of output channels as the loops see it."""
@@ -396,6 +441,8 @@ class _Place:
     x: Index
     y: Index
     tensors: tuple[Index, ...]
+    steps: tuple[Index, ...] = ()
+    """How many positions of its run lie before it, for each axis so far."""
 
 
 @dataclass(frozen=True)

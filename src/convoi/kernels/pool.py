@@ -243,14 +243,13 @@ def clear_rest(windows: Windows, dx: Sample) -> None:
 def _largest(f: Function, values: list[Value]) -> Value:
     """Return the lane-wise maximum, NaN where one of the values is.
 
-    ``a > b ? a : b`` is one instruction of x86, which loses NaN; comparing values in pairs costs
-    half an instruction more for each.
+    ``a > b ? a : b`` is one instruction of x86, which keeps NaN on its right side only; comparing
+    values in pairs costs half an instruction more for each. The last of an odd number of values
+    is on the right side of all its comparisons.
     """
     if len(values) == 1:
         return values[0]
-    pairs = list(zip(values[::2], values[1::2], strict=False))
-    if len(values) % 2:
-        pairs.append((values[-1], values[-1]))
+    pairs = zip(values[::2], values[1::2], strict=False)
     unordered = tree(
         [f.fcompare("uno", a, b) for a, b in pairs], lambda a, b: f.integer("or", a, b)
     )

@@ -1,0 +1,390 @@
+"""Networks: a graph with parameters, compiled when it is first used."""
+
+from __future__ import annotations
+
+import copy
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from convoi.checks import check_choice, check_integer, refusal
+from convoi.errors import ArgumentError, ArgumentTypeError, DataError
+from convoi.graph import INPUT, Graph
+from convoi.nn.arrays import check_parameters, check_samples, frozen
+from convoi.nn.gradients import GradientProgram
+from convoi.nn.initialize import initial_parameters
+from convoi.nn.losses import LossLike, check_sample_weight, check_target, loss_operation
+from convoi.nn.predictor import Predictor
+from convoi.nn.summary import NetworkSummary, summarize
+from convoi.nn.trace import check_graph, check_input_shape, trace
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from convoi.nn.layers import Layer
+    from convoi.ops import ParameterSpec, Shape
+
+__all__ = ["Network", "load"]
+
+RandomState: TypeAlias = int | np.random.SeedSequence | np.random.Generator | np.random.RandomState
+
+
+class Network:
+    """A network for inputs of one shape.
+
+    Parameters
+    ----------
+    layers : Layer or Graph
+        The tree of layers, or the graph that it is traced to.
+    input_shape : sequence of int
+        Shape of one sample: ``(channels, *spatial)`` with 1 to 3 spatial axes, or
+        ``(features,)``. It may be left out for a graph, which has it already.
+    dtype : {"float32", "float64"}
+        Precision of parameters and computations. float64 is for checks.
+    random_state : None, int, SeedSequence, Generator or RandomState
+        Where the initial weights come from; the same integer gives the same weights again.
+    threads : int, optional
+        Number of threads. The default follows from the processors that the process may use.
+        Results do not depend on it.
+    parameters : mapping of str to array-like, optional
+        Initial values of all parameters, in place of random ones.
+
+    Attributes
+    ----------
+    graph : Graph
+        The operations.
+    input_shape, output_shape : tuple of int
+        Shapes of one sample and of what the network makes of it.
+    dtype : numpy.dtype
+        Precision of parameters and computations.
+    parameters : dict of str to ndarray
+        All parameters in the order of the layers, statistics included. Names and layouts are
+        those of PyTorch's ``state_dict``. The arrays are read-only; assign a dictionary of all
+        of them to change them.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        If an argument has a type or value that it may not have.
+    ShapeError
+        If a layer cannot take its input, or a parameter has the wrong shape.
+
+    Notes
+    -----
+    A network can be copied and pickled; the program is compiled again, or found in the cache of
+    compiled code. Several threads may predict at the same time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convoi import Network, nn
+    >>> layers = nn.Sequential(nn.Conv(8, 3), nn.ReLU(), nn.Flatten(), nn.Dense(10))
+    >>> network = Network(layers, input_shape=(1, 8, 8), random_state=0)
+    >>> network
+    <Network: (1, 8, 8) to (10,), 2970 parameters, float32>
+    >>> network(np.zeros((5, 1, 8, 8))).shape
+    (5, 10)
+    """
+
+    def __init__(
+        self,
+        layers: Layer | Graph,
+        input_shape: Sequence[int] | None = None,
+        *,
+        dtype: DTypeLike = "float32",
+        random_state: RandomState | None = None,
+        threads: int | None = None,
+        parameters: Mapping[str, ArrayLike] | None = None,
+    ) -> None:
+        graph = _graph(layers, input_shape)
+        kind = np.dtype(_dtype(dtype))
+        if threads is not None:
+            threads = check_integer(threads, "threads", "Network", minimum=1)
+        self._set_up(graph, kind, threads)
+        if parameters is None:
+            initial = initial_parameters(graph, random_state, kind)
+        else:
+            initial = check_parameters(parameters, graph, kind)
+        self._parameters = frozen(initial)
+
+    def _set_up(self, graph: Graph, dtype: np.dtype[Any], threads: int | None) -> None:
+        self._graph = graph
+        self._dtype = dtype
+        self._threads = threads
+        self._predictor = Predictor(graph, dtype, threads)
+        self._gradients = GradientProgram(graph, dtype, threads)
+
+    @property
+    def graph(self) -> Graph:
+        """The operations."""
+        return self._graph
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of one sample."""
+        return self._graph.shape(INPUT)
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of what the network makes of one sample."""
+        return self._graph.shape(self._graph.outputs[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Precision of parameters and computations."""
+        return self._dtype
+
+    @property
+    def threads(self) -> int | None:
+        """Number of threads; None leaves it to the process's processors."""
+        return self._threads
+
+    @property
+    def parameter_specs(self) -> Mapping[str, ParameterSpec]:
+        """Shape, kind and fan-in of every parameter by name, in the order of the layers."""
+        return MappingProxyType(dict(self._graph.parameters))
+
+    @property
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """All parameters by name, as read-only arrays; assignable as a whole.
+
+        Assigning checks that exactly the network's parameters are given, with their shapes, and
+        copies them. It raises ArgumentError, ArgumentTypeError or ShapeError if they are not.
+        """
+        return dict(self._parameters)
+
+    @parameters.setter
+    def parameters(self, values: Mapping[str, ArrayLike]) -> None:
+        self._parameters = frozen(check_parameters(values, self._graph, self._dtype))
+
+    def __call__(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the network's output for samples.
+
+        Batch normalisation uses its running estimates, and dropout passes everything on.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, *input_shape)
+            Real numbers of any dtype, such as bytes of images. NaN and infinity in a sample
+            give NaN or infinity in its output.
+
+        Returns
+        -------
+        ndarray of shape (n, *output_shape)
+            Of the network's dtype.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If the samples are no real numbers.
+        ShapeError
+            If they have another shape.
+        CompilationError
+            If the network cannot be compiled for this processor.
+        """
+        return self._predictor(check_samples(X, self.input_shape, self._dtype), self._parameters)
+
+    def loss_and_gradients(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        loss: LossLike = "cross_entropy",
+        sample_weight: ArrayLike | None = None,
+        *,
+        seed: int = 0,
+    ) -> tuple[float, dict[str, NDArray[Any]]]:
+        """Return the loss of samples and its gradients, as in one step of training.
+
+        Batch normalisation uses the statistics of these samples, and dropout is active. Nothing
+        in the network changes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, *input_shape)
+            Samples, at least one.
+        y : array-like
+            For cross-entropy class numbers, ``(n, *spatial)``, where the network's output has
+            the shape ``(classes, *spatial)``; else targets, ``(n, *output_shape)``.
+        loss : {"cross_entropy", "mean_squared", "mean_absolute", "huber"} or Loss
+            What is computed for each sample; cross-entropy takes logits. A loss with settings is
+            an object, such as ``nn.CrossEntropy(label_smoothing=0.1)``.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the samples; their mean loss is weighted by them.
+        seed : int
+            What the masks of dropout follow from.
+
+        Returns
+        -------
+        loss : float
+            The mean over the samples.
+        gradients : dict of str to ndarray
+            The gradient with respect to each trainable parameter, by name.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If an argument has a type or value that it may not have.
+        ShapeError
+            If samples, targets or weights have the wrong shape.
+        DataError
+            If there are no samples, or targets or weights cannot be used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from convoi import Network, nn
+        >>> network = Network(
+        ...     nn.Dense(1), input_shape=(2,), parameters={"weight": [[1.0, 2.0]], "bias": [0.0]}
+        ... )
+        >>> loss, gradients = network.loss_and_gradients([[1.0, 1.0]], [5.0], "mean_squared")
+        >>> loss, gradients["weight"]
+        (4.0, array([[-4., -4.]], dtype=float32))
+        """
+        op = loss_operation(loss, "loss_and_gradients")
+        seed = check_integer(seed, "seed", "loss_and_gradients", minimum=0, maximum=2**64 - 1)
+        samples = check_samples(X, self.input_shape, self._dtype)
+        if len(samples) == 0:
+            raise DataError("loss_and_gradients needs at least one sample. Got X with none.")
+        target = check_target(op, y, len(samples), self.output_shape, self._dtype)
+        weight = check_sample_weight(sample_weight, len(samples), self._dtype)
+        return self._gradients(op, self._parameters, (samples, target, weight), seed)
+
+    def summary(self, *, show: bool = True) -> NetworkSummary:
+        """Return what the layers are and what they cost, and print it as a table.
+
+        Parameters
+        ----------
+        show : bool
+            Whether the table is printed.
+
+        Returns
+        -------
+        NetworkSummary
+            A record per layer, and the totals.
+
+        Examples
+        --------
+        >>> from convoi import Network, nn
+        >>> network = Network(nn.Sequential(nn.Conv(8, 3), nn.ReLU()), input_shape=(1, 8, 8))
+        >>> summary = network.summary(show=False)
+        >>> summary
+        <NetworkSummary: 2 layers, 80 parameters, 2,592 multiply-adds>
+        >>> summary.layers[0].output_shape
+        (8, 6, 6)
+        """
+        summary = summarize(self._graph, self._dtype.itemsize)
+        if show:
+            summary.show()
+        return summary
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file that :func:`convoi.load` reads.
+
+        The file is in the safetensors format, with the graph as metadata. It appears as a whole
+        or, in case of an error, not at all.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file; an existing one is replaced.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        from convoi.nn.model_file import write_model  # noqa: PLC0415 - loads safetensors
+
+        write_model(path, self._graph, self._parameters)
+
+    def __repr__(self) -> str:
+        count = sum(array.size for array in self._parameters.values())
+        return (
+            f"<Network: {self.input_shape} to {self.output_shape}, {count} parameters, "
+            f"{self._dtype.name}>"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "graph": self._graph,
+            "dtype": self._dtype.name,
+            "threads": self._threads,
+            "parameters": dict(self._parameters),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._set_up(state["graph"], np.dtype(state["dtype"]), state["threads"])
+        self._parameters = frozen(state["parameters"])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
+        # Graph and arrays are immutable: a copy may share them.
+        return copy.copy(self)
+
+
+def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Network:
+    """Read a network from a file that :meth:`Network.save` wrote.
+
+    Reading runs no code from the file, and the file's data are compared with a checksum in it.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file.
+    threads : int, optional
+        Number of threads of the network.
+
+    Returns
+    -------
+    Network
+        The network.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be read, is damaged or does not describe a network.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from convoi import Network, nn
+    >>> network = Network(nn.Dense(3), input_shape=(2,), random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "model.safetensors")
+    ...     network.save(path)
+    ...     load(path)
+    <Network: (2,) to (3,), 9 parameters, float32>
+    """
+    from convoi.nn.model_file import read_model  # noqa: PLC0415 - loads safetensors
+
+    model = read_model(path)
+    return Network(model.graph, dtype=model.dtype, parameters=model.parameters, threads=threads)
+
+
+def _graph(layers: object, input_shape: object) -> Graph:
+    """Return the graph of a network, checked to be one."""
+    if not isinstance(layers, Graph):
+        if input_shape is None:
+            raise ArgumentTypeError(
+                "The 'input_shape' parameter of Network is needed with layers: the shape of one "
+                "sample, (channels, *spatial)."
+            )
+        return trace(layers, input_shape)  # type: ignore[arg-type]  # trace checks them
+    shape = check_graph(layers).shape(INPUT)
+    if input_shape is not None and check_input_shape(input_shape) != shape:
+        expectation = f"{shape}, as in the graph, or be left out"
+        raise ArgumentError(refusal("input_shape", "Network", expectation, input_shape))
+    return layers
+
+
+def _dtype(value: object) -> Literal["float32", "float64"]:
+    try:
+        # NumPy takes None for float64.
+        name = value if value is None else np.dtype(value).name  # type: ignore[call-overload]
+    except TypeError:
+        name = value
+    choices: tuple[Literal["float32", "float64"], ...] = ("float32", "float64")
+    return check_choice(name, "dtype", "Network", choices)

@@ -1,0 +1,66 @@
+"""A compiled program that several threads may predict with while parameters change."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convoi.compiler import InferenceProgram
+    from convoi.graph import Graph
+
+__all__ = ["Predictor"]
+
+
+class Predictor:
+    """Compiles a network when it is first used, and packs parameters when they are new.
+
+    A program that predictions are running on keeps its parameters: new ones go into another
+    program then. So every prediction sees one set of parameters, and none waits for another.
+    """
+
+    def __init__(self, graph: Graph, dtype: np.dtype[Any], threads: int | None) -> None:
+        self._graph = graph
+        self._dtype = dtype
+        self._threads = threads
+        self._lock = Lock()
+        self._program: InferenceProgram | None = None
+        self._loaded: Mapping[str, NDArray[Any]] | None = None
+        self._running = 0
+
+    def __call__(self, X: NDArray[Any], parameters: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return the network's output for samples; `parameters` are never modified in place."""
+        with self._program_with(parameters) as program:
+            return program(X)
+
+    @contextmanager
+    def _program_with(self, parameters: Mapping[str, NDArray[Any]]) -> Iterator[InferenceProgram]:
+        with self._lock:
+            program = self._ready(parameters)
+            self._running += 1
+        try:
+            yield program
+        finally:
+            with self._lock:
+                if program is self._program:
+                    self._running -= 1
+
+    def _ready(self, parameters: Mapping[str, NDArray[Any]]) -> InferenceProgram:
+        # Deferred, because compiling needs llvmlite and describing a network does not.
+        from convoi.compiler import InferenceProgram  # noqa: PLC0415
+
+        if self._program is None or (self._loaded is not parameters and self._running):
+            self._program = InferenceProgram(
+                self._graph, dtype=self._dtype.name, threads=self._threads
+            )
+            self._loaded, self._running = None, 0
+        if self._loaded is not parameters:
+            self._program.load(dict(parameters))
+            self._loaded = parameters
+        return self._program
