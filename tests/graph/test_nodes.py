@@ -6,7 +6,7 @@ import dataclasses
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from convoi import ops
 from convoi.errors import ArgumentError, ShapeError
@@ -120,6 +120,7 @@ def test_does_not_follow_changes_of_the_dictionaries_that_it_was_made_of():
     assert graph.inputs == {"input": (4,)}
 
 
+@settings(max_examples=25)
 @given(random_graphs())
 def test_survives_pickling(graph):
     copy = pickle.loads(pickle.dumps(graph))

@@ -100,6 +100,12 @@ def test_the_gradient_passes_where_the_value_did(rng):
     np.testing.assert_array_equal(op.reference(x, seed) == 0, op.reference(dy, seed) == 0)
 
 
+def test_a_dropped_element_is_zero_whatever_it_was():
+    x = np.full((1, 100), np.nan)
+    y = ops.DropoutMasked(0.5, 0).reference(x, np.uint64(1))
+    assert set(np.unique(np.nan_to_num(y, nan=1.0))) == {0.0, 1.0}
+
+
 @pytest.mark.parametrize("rate", [-0.1, 1.0, np.nan])
 def test_refuses_a_rate_that_is_no_probability_below_one(rate):
     with pytest.raises(ArgumentError, match="'rate' parameter of Dropout must be"):

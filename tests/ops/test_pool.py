@@ -125,6 +125,14 @@ def test_p_must_give_a_norm(p):
         pool(ops.LpPool, (2,), p=p)
 
 
+def test_refuses_a_window_larger_than_the_input():
+    message = (
+        r"MaxPool: the window \(5,\) is larger than the padded input \(4,\)\. .* smaller window"
+    )
+    with pytest.raises(ShapeError, match=message):
+        pool(ops.MaxPool, (5,), padding=((1, 0),)).infer_shape((2, 3))
+
+
 def test_global_pools_refuse_an_input_without_positions():
     with pytest.raises(ShapeError, match=r"GlobalMaxPool: expected .* got \(3,\). Remove it"):
         ops.GlobalMaxPool().infer_shape((3,))

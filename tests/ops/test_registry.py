@@ -36,7 +36,7 @@ def test_is_found_by_its_name(cls):
     assert ops.lookup(cls.name) is cls
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("case", cases())
 def test_reference_has_the_inferred_shape_and_keeps_the_dtype(case, dtype, rng):
     arrays = make_inputs(case, rng, n=3, dtype=dtype)

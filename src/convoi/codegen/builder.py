@@ -311,6 +311,13 @@ class Function:
         alignment = _align(value.type, align)
         self.emit_void(f"store {value.type} {value.text}, ptr {pointer.text}, align {alignment}")
 
+    def prefetch(self, pointer: Value) -> None:
+        """Ask for a cache line that is read soon."""
+        hints = [constant(I32, n) for n in (0, 3, 1)]
+        self.module.declare("llvm.prefetch.p0", VOID, [POINTER, I32, I32, I32])
+        listed = ", ".join(f"{hint.type} {hint.text}" for hint in hints)
+        self.emit_void(f"call void @llvm.prefetch.p0(ptr {pointer.text}, {listed})")
+
     def broadcast(self, pointer: Value, type_: Vector) -> Value:
         """Load one element into every lane."""
         return self.splat(self.load(pointer, type_.element), type_.lanes)

@@ -15,11 +15,16 @@ from convoi.kernels.grid import Axis
 from convoi.kernels.layout import Layout
 from convoi.kernels.weight_gradient import GradientTile
 
-# Vectors of output channels that a tile may hold, by the number of vector registers. Measured on
-# AVX-512: 1x16, 2x8..2x12, 3x6..3x8 and 4x4..4x6 reach the FMA peak with at most 3 spills; with 28
-# accumulators the kernels fall to less than half of it.
+MOST_POSITIONS = {
+    32: {1: 16, 2: 10, 3: 7, 4: 5},
+    16: {1: 8, 2: 5, 3: 3, 4: 2},
+}
+"""The most positions of a tile, by the number of vector registers, then by the vectors of output
+channels. Measured on a Zen 4, 3x3, GFLOP/s of a peak of 125 (16 lanes) and 115 (8 lanes): up to
+these limits 105 to 125; with 32 registers 1x20 falls to 87, 1x24 to 59, 2x12 to 95, 3x8 to 107,
+and 4x6 to 113; with 16 registers 1x10 falls to 44, 2x6 to 47, 3x4 to 48 and 4x3 to 51."""
 MOST_ACCUMULATORS = {32: 24, 16: 12}
-MOST_VECTORS = {32: 6, 16: 4}
+"""Vectors that a weight gradient may sum up at a time."""
 FMA_LATENCY = 4
 """Cycles: fewer independent accumulators than this leave the FMA unit waiting."""
 ROW_COST = 6.0
@@ -74,16 +79,17 @@ class CorrelateChoice:
 
 def correlate_choice(y: Layout, axes: tuple[Axis, ...], target: Target) -> CorrelateChoice:
     """Return the blocks and the tile of a convolution: the cheapest by the cost model."""
-    most = MOST_ACCUMULATORS[target.registers]
+    limits = MOST_POSITIONS[target.registers]
     best: tuple[float, CorrelateChoice] | None = None
     # The runs of an axis differ by one position at most; the first stands for them.
     counts = [axis[0].count if axis else 0 for axis in axes]
     rows = counts[-2] if len(counts) > 1 else 1
     columns = counts[-1] if counts else 1
-    for size in range(1, min(MOST_VECTORS[target.registers], y.blocks) + 1):
+    slot = _Slot(y.vector.size, target)
+    for size in range(1, min(max(limits), y.blocks) + 1):
         blocks = blocks_for(y.blocks, size)
-        for tile in _tiles(most // size, rows, columns, outermost_samples=rows * columns == 1):
-            cost = sum(_correlate_cost(block, tile, rows, columns, target) for block in blocks)
+        for tile in _tiles(limits[size], rows, columns, outermost_samples=rows * columns == 1):
+            cost = sum(_correlate_cost(block, tile, rows, columns, slot) for block in blocks)
             if best is None or cost < best[0] - 1e-9:
                 best = (cost, CorrelateChoice(blocks, tile))
     if best is None:  # pragma: no cover - y has at least one vector
@@ -94,7 +100,7 @@ def correlate_choice(y: Layout, axes: tuple[Axis, ...], target: Target) -> Corre
 
 def _tiles(most: int, rows: int, columns: int, *, outermost_samples: bool) -> list[Tile]:
     if outermost_samples:
-        return [Tile(samples=n) for n in (1, 2, 4, 6, 8, 12, 16) if n <= most]
+        return [Tile(samples=n) for n in (1, 2, 4, 8, 16) if n <= most]
     found = []
     for width in range(1, min(most, columns) + 1):
         heights = [1] if width < columns else range(1, min(most // width, rows) + 1)
@@ -102,17 +108,38 @@ def _tiles(most: int, rows: int, columns: int, *, outermost_samples: bool) -> li
     return found
 
 
-def _correlate_cost(size: int, tile: Tile, rows: int, columns: int, target: Target) -> float:
+@dataclass(frozen=True)
+class _Slot:
+    """What a vector instruction costs."""
+
+    vector_bytes: int
+    target: Target
+
+    @property
+    def waiting(self) -> int:
+        """Independent multiply-adds that keep the unit busy: two start per cycle if narrow."""
+        return FMA_LATENCY if self.vector_bytes == 64 else 2 * FMA_LATENCY
+
+    def loads(self, vectors: int, broadcasts: int) -> float:
+        """Return the cost of loads in multiply-adds.
+
+        Wide registers fold a broadcast into the multiply-add; 16 registers load it separately,
+        and two loads go with two multiply-adds per cycle.
+        """
+        return vectors + (broadcasts / 2 if self.target.registers > 16 else broadcasts)
+
+
+def _correlate_cost(size: int, tile: Tile, rows: int, columns: int, slot: _Slot) -> float:
     """Return the cost of all positions for one block of channels, per tap and input channel."""
     if tile.samples > 1:
-        return _tile_cost(size, tile.samples, target) / tile.samples
+        return _tile_cost(size, tile.samples, slot) / tile.samples
     row_tiles = [tile.rows] * (rows // tile.rows) + ([rows % tile.rows] if rows % tile.rows else [])
     whole, rest = divmod(columns, tile.columns)
     total = 0.0
     for height, count in _counted(row_tiles):
-        per_row = whole * _tile_cost(size, height * tile.columns, target)
+        per_row = whole * _tile_cost(size, height * tile.columns, slot)
         if rest:
-            per_row += _tile_cost(size, height * rest, target)
+            per_row += _tile_cost(size, height * rest, slot)
         total += count * per_row
     return total
 
@@ -121,15 +148,12 @@ def _counted(items: list[int]) -> list[tuple[int, int]]:
     return [(key, len(list(group))) for key, group in itertools.groupby(items)]
 
 
-def _tile_cost(size: int, positions: int, target: Target) -> float:
+def _tile_cost(size: int, positions: int, slot: _Slot) -> float:
     """Return the cost of one tap and input channel of a tile."""
     products = size * positions
-    # Wide registers fold a broadcast into the multiply-add; 16 registers load it separately, and
-    # two loads go with two multiply-adds per cycle.
-    loads = size + (positions / 2 if target.registers > 16 else positions)  # noqa: PLR2004
-    waiting = FMA_LATENCY if target.vector_bytes == 64 else 2 * FMA_LATENCY  # noqa: PLR2004
+    loads = slot.loads(size, positions)
     # Loop control is shared by all taps of a tile; a twentieth is its part of one.
-    return max(products, loads, waiting) + ROW_COST / 20 + STORE_COST * products / 100
+    return max(products, loads, slot.waiting) + ROW_COST / 20 + STORE_COST * products / 100
 
 
 def gradient_tile(  # noqa: PLR0913 - what the tile is chosen for

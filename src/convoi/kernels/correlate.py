@@ -244,6 +244,7 @@ class _Emitter:
         """Emit one tile: accumulate over taps and channels, apply the epilogue, store."""
         f = self.f
         offsets = self._tile_offsets(rows, columns)
+        self._prefetch(place, offsets, block)
         x = f.at(self.x, f.add(place.x, block.start), self.element)
         zero = constant(self.vector, 0.0)
         initial = [zero] * block.vectors
@@ -263,6 +264,17 @@ class _Emitter:
             rows.runs, bounds, x, block.weights, accumulators, offsets, block
         )
         self._finish(place, offsets, block, accumulators)
+
+    def _prefetch(self, place: _Place, offsets: list[_Offsets], block: _Block) -> None:
+        """Ask for what the epilogue reads: it is often far away, and needed all at once."""
+        f = self.f
+        for i, (pointer, start) in enumerate(zip(self.tensors, place.tensors, strict=True)):
+            first = f.at(pointer, f.add(start, block.channel), self.element)
+            for offset in offsets:
+                for v in range(block.vectors):
+                    f.prefetch(
+                        f.at(first, offset.tensors[i] + v * self.vector.lanes, self.element)
+                    )
 
     def _tile_offsets(self, rows: _Rows, columns: int) -> list[_Offsets]:
         """Return the constant offsets of the tile's positions from its first one."""

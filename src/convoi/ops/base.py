@@ -120,7 +120,11 @@ class Gradients:
 
 @dataclass(frozen=True)
 class Operation:
-    """Base of all operations."""
+    """Base of all operations: immutable, and equal if type and attributes are.
+
+    A subclass says what it is by overriding `infer_shape`, `reference` and, where they apply,
+    `parameters`, `multiply_adds`, and `for_training` or `gradient`; :func:`register` lists it.
+    """
 
     name: ClassVar[str]
     """The word for this operation in files, messages and the registry."""
@@ -162,7 +166,11 @@ class Operation:
         return 0
 
     def reference(self, *arrays: Array) -> Array:
-        """Return the output for inputs, then parameters: the definition, in any float dtype."""
+        """Return the output for inputs, then parameters: the definition.
+
+        The arrays have one dtype, float16, float32 or float64, and so has the output. Inputs that
+        belong to the batch, targets that are classes and seeds are what the operation says.
+        """
         raise NotImplementedError
 
     def for_training(
@@ -172,7 +180,11 @@ class Operation:
         return build(self, inputs, parameters)
 
     def gradient(self, build: GraphBuilder, use: Use) -> Gradients:
-        """Add the nodes that compute the gradients of inputs and parameters (the chain rule)."""
+        """Add the nodes that compute the gradients of inputs and parameters (the chain rule).
+
+        It is asked of the nodes that :meth:`for_training` adds, so an operation that only stands
+        for others there needs none.
+        """
         raise NotImplementedError
 
 

@@ -42,6 +42,16 @@ class Conv(Operation):
 
     Parameters: weight ``(K, C / G, *kernel)``, bias ``(K,)``. Shapes: ``(C, *X)`` to ``(K, *P)``.
     With ``kernel=()`` it is a dense layer on ``(C,)``.
+
+    Examples
+    --------
+    >>> conv = Conv(32, (3, 3), stride=(2, 2), padding=((1, 1), (1, 1)), dilation=(1, 1))
+    >>> conv.infer_shape((3, 28, 28))
+    (32, 14, 14)
+    >>> [spec.shape for spec in conv.parameters((3, 28, 28))]
+    [(32, 3, 3, 3), (32,)]
+    >>> conv.cost((3, 28, 28)).multiply_adds
+    169344
     """
 
     name: ClassVar[str] = "conv"
@@ -84,7 +94,7 @@ class Conv(Operation):
                 f"the {shape[0]} channels of the input cannot be split into {self.groups} groups.",
                 "Use a number of groups that divides the number of channels.",
             )
-        return (self.filters, *self.window.output(self, spatial))
+        return (self.filters, *self.window.output(self, spatial, called="kernel"))
 
     def parameters(self, *inputs: Shape) -> tuple[ParameterSpec, ...]:
         ((channels, *_),) = inputs

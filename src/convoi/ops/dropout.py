@@ -142,8 +142,8 @@ class DropoutMasked(_DropoutRate):
         x, seed = arrays
         keys = sample_keys(seed, self.stream, len(x))
         kept = element_bits(keys, prod(x.shape[1:])) >= np.uint32(self.threshold)
-        y: Array = x * kept.reshape(x.shape) * x.dtype.type(1 / (1 - self.rate))
-        return y
+        scaled: Array = x * x.dtype.type(1 / (1 - self.rate))
+        return np.where(kept.reshape(x.shape), scaled, x.dtype.type(0))
 
     def gradient(self, build: GraphBuilder, use: Use) -> Gradients:
         return Gradients((build(self, [use.output_gradient, SEED]), None))

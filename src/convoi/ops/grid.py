@@ -102,23 +102,23 @@ class Window:
         """How far one window reaches along each axis, holes included."""
         return tuple(d * (r - 1) + 1 for r, d in zip(self.size, self.dilation, strict=True))
 
-    def output(self, op: Operation, spatial: Shape) -> Shape:
+    def output(self, op: Operation, spatial: Shape, *, called: str = "window") -> Shape:
         """Return the number of output positions along each axis.
 
         Raises
         ------
         ShapeError
-            If the window does not fit into the padded input.
+            If the window does not fit into the padded input; `called` is the word for it.
         """
-        result = tuple(map(output_extent, spatial, self.size, self.stride, self.dilation,
-                           self.padding))  # fmt: skip
+        axes = (spatial, self.size, self.stride, self.dilation, self.padding)
+        result = tuple(output_extent(*axis) for axis in zip(*axes, strict=True))
         if 0 in result:
             padded = tuple(x + sum(p) for x, p in zip(spatial, self.padding, strict=True))
             holes = "" if self.span == self.size else f" (it spans {self.span} with its dilation)"
             require.invalid_shape(
                 op,
-                f"the kernel {self.size} is larger than the padded input {padded}{holes}.",
-                "Use padding='same' or a smaller kernel.",
+                f"the {called} {self.size} is larger than the padded input {padded}{holes}.",
+                f"Use padding='same' or a smaller {called}.",
             )
         return result
 

@@ -1,0 +1,79 @@
+"""Arguments that several commands have in common."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SOURCE_HELP = (
+    "A named data set (digits, fashion-mnist), a folder with one folder of images per class, an "
+    ".npz file, or IDX files."
+)
+
+
+class Task(str, Enum):
+    """What labels are."""
+
+    auto = "auto"
+    classification = "classification"
+    regression = "regression"
+
+
+class Layout(str, Enum):
+    """How the axes of stored arrays are meant."""
+
+    auto = "auto"
+    no_channels = "no_channels"
+    channels_first = "channels_first"
+    channels_last = "channels_last"
+
+
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP, show_default=False)]
+ModelFile = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL", help="A file that 'convoi train' wrote.", show_default=False),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the named data sets.", metavar="FOLDER", show_default=False),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Number of threads; by default all processors.", show_default=False),
+]
+ArrayLayout = Annotated[Layout, typer.Option(help="Meaning of the axes of stored arrays.")]
+SkipUnreadable = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def parse_sizes(
+    text: str | None, *, counts: tuple[int, ...], example: str
+) -> tuple[int, ...] | None:
+    """Return numbers like ``3x32x32`` (or with commas) of an option.
+
+    Parameters
+    ----------
+    text : str or None
+        What was given.
+    counts : tuple of int
+        How many numbers there may be.
+    example : str
+        For the message of the error.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the text is something else.
+    """
+    if text is None:
+        return None
+    parts = re.split(r"[x,]", text.strip().strip("()").replace(" ", ""))
+    if len(parts) not in counts or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"{text!r} is no size like {example}.")
+    return tuple(int(part) for part in parts)

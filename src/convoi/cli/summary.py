@@ -1,0 +1,105 @@
+"""``convoi summary``: what a network consists of and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convoi.cli.options import AsJson, parse_sizes
+from convoi.cli.output import print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from convoi.nn import Network
+
+EXAMPLES = (
+    "Examples: convoi summary model.safetensors · "
+    "convoi summary resnet --input-shape 3x32x32 --outputs 100"
+)
+
+
+def summary(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|NETWORK",
+            help="A model file, or the name of a network: lenet5, two_conv, vgg, resnet, "
+            "mobilenet, fcn, inception_time.",
+            show_default=False,
+        ),
+    ],
+    *,
+    input_shape: Annotated[
+        str | None,
+        typer.Option(
+            help="Shape of a sample, channels first, such as 3x32x32; for names of networks.",
+            metavar="CxHxW",
+            show_default=False,
+        ),
+    ] = None,
+    outputs: Annotated[
+        int, typer.Option(min=1, help="Number of classes; for names of networks.")
+    ] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Show the layers of a network, their output shapes and what they cost."""
+    shape = parse_sizes(input_shape, counts=(1, 2, 3, 4), example="3x32x32")
+    network = _network(model, shape, outputs)
+    records = network.summary(show=False)
+    if as_json:
+        print_json(
+            {
+                "input_shape": network.input_shape,
+                "output_shape": network.output_shape,
+                "parameters": records.parameters,
+                "trainable_parameters": records.trainable,
+                "multiply_adds": records.multiply_adds,
+                "parameter_bytes": records.parameter_bytes,
+                "layers": [
+                    {
+                        "name": layer.name,
+                        "layer": layer.layer,
+                        "output_shape": layer.output_shape,
+                        "parameters": layer.parameters,
+                        "multiply_adds": layer.multiply_adds,
+                    }
+                    for layer in records
+                ],
+            }
+        )
+        return
+    rows = [
+        (x.name, x.layer, _shape(x.output_shape), x.parameters, x.multiply_adds) for x in records
+    ]
+    print_table(("Name", "Layer", "Output", "Parameters", "Multiply-adds"), rows)
+    print_lines(
+        "",
+        f"Input {_shape(network.input_shape)}, output {_shape(network.output_shape)}",
+        f"{records.parameters:,} parameters, {records.trainable:,} of them trainable, "
+        f"{records.parameter_bytes / 1e6:.2f} MB",
+        f"{records.multiply_adds:,} multiply-adds per sample",
+    )
+
+
+def _network(model: str, shape: tuple[int, ...] | None, outputs: int) -> Network:
+    from convoi.nn import Network, load, networks
+
+    names = [name for name in networks.NETWORKS if name != "auto"]
+    if model not in names or Path(model).exists():
+        if not Path(model).exists():
+            raise typer.BadParameter(
+                f"{model!r} is neither a file nor one of the networks {', '.join(names)}.",
+                param_hint="MODEL|NETWORK",
+            )
+        return load(model)
+    if shape is None:
+        raise typer.BadParameter(
+            "The name of a network needs the shape of a sample, such as 3x32x32.",
+            param_hint="--input-shape",
+        )
+    return Network(networks.by_name(model, classes=outputs), input_shape=shape, random_state=0)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

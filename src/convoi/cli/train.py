@@ -1,0 +1,230 @@
+"""``convoi train``: from data to a model file."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convoi.cli.options import (
+    ArrayLayout,
+    AsJson,
+    DataDir,
+    Layout,
+    SkipUnreadable,
+    Source,
+    Task,
+    Threads,
+    parse_sizes,
+)
+from convoi.cli.output import print_json, print_lines
+
+if TYPE_CHECKING:
+    from convoi.data import Dataset
+    from convoi.estimators import ImageClassifier, ImageRegressor
+
+EXAMPLES = (
+    "Examples: convoi train digits · "
+    "convoi train photos/ --image-size 64 --validation 0.1 --output photos.safetensors · "
+    "convoi train fashion-mnist --checkpoint run.ckpt --resume"
+)
+
+
+def train(
+    source: Source,
+    *,
+    network: Annotated[
+        str,
+        typer.Option(
+            help="auto, lenet5, two_conv, vgg, resnet or mobilenet; auto chooses by the size of "
+            "the images and their number."
+        ),
+    ] = "auto",
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How often each sample is used; by default it depends on the data.",
+            show_default=False,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Samples in a step; by default it depends on the data.", show_default=False
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="The largest learning rate; by default it depends on the data.",
+            show_default=False,
+        ),
+    ] = None,
+    augment: Annotated[
+        str,
+        typer.Option(
+            help="Random changes of the images: auto, light (shifts), natural (also mirrored), "
+            "strong (also with a box cut out) or none."
+        ),
+    ] = "auto",
+    no_augment: Annotated[
+        bool, typer.Option("--no-augment", help="The same as --augment none.")
+    ] = False,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The model file; an old one is replaced.")
+    ] = Path("model.safetensors"),
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            help="Part of the training set to measure on after each epoch, between 0 and 1.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same model.")
+    ] = 0,
+    threads: Threads = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="File to save the run in after each epoch.", show_default=False),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run that the checkpoint holds.")
+    ] = False,
+    task: Annotated[
+        Task, typer.Option(help="What labels are; auto takes decimal numbers for values.")
+    ] = Task.auto,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Size that image files are brought to, such as 64 or 48x64.",
+            metavar="HEIGHTxWIDTH",
+            show_default=False,
+        ),
+    ] = None,
+    layout: ArrayLayout = Layout.auto,
+    skip_unreadable: SkipUnreadable = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network on images and write it to a model file.
+
+    If SOURCE has a test set, the figures at the end are measured on it; nothing else uses it.
+    """
+    if resume and checkpoint is None:
+        raise typer.BadParameter("Give the file with --checkpoint.", param_hint="--resume")
+    sizes = parse_sizes(image_size, counts=(1, 2), example="64 or 48x64")
+    _check_writable(output, "--output")
+    from convoi.data import open_source
+
+    splits = open_source(
+        source,
+        data_dir=data_dir,
+        layout=layout.value,
+        task=task.value,
+        image_size=sizes[0] if sizes is not None and len(sizes) == 1 else sizes,
+        on_error="skip" if skip_unreadable else "raise",
+    )
+    estimator = _estimator(
+        splits.train,
+        network=network,
+        epochs="auto" if epochs is None else epochs,
+        batch_size="auto" if batch_size is None else batch_size,
+        learning_rate="auto" if learning_rate is None else learning_rate,
+        augment=None if no_augment or augment == "none" else augment,
+        validation_fraction=validation,
+        random_state=seed,
+        threads=threads,
+        verbose="auto",
+    )
+    began = time.monotonic()
+    try:
+        estimator.fit_dataset(splits.train, checkpoint=checkpoint, resume=resume)
+    except KeyboardInterrupt:
+        if checkpoint is not None and checkpoint.exists():
+            hint = f"Resume with the same command and --checkpoint {checkpoint} --resume."
+            typer.echo(f"convoi: the run is saved. {hint}", err=True)
+        raise
+    seconds = time.monotonic() - began
+    estimator.save(output)
+    report = _report(estimator, splits.train, splits.test)
+    report |= {"source": source, "model": str(output), "seed": seed, "seconds": seconds}
+    if as_json:
+        print_json(report)
+    else:
+        print_lines(*_described(report))
+
+
+def _estimator(dataset: Dataset, **parameters: Any) -> ImageClassifier | ImageRegressor:  # noqa: ANN401
+    from convoi.estimators import ImageClassifier, ImageRegressor
+
+    cls = ImageRegressor if dataset.classes is None else ImageClassifier
+    return cls(**parameters)
+
+
+def _check_writable(file: Path, option: str) -> None:
+    """Raise before the training what would otherwise be found out after it."""
+    if file.is_dir() or not file.resolve().parent.is_dir():
+        raise typer.BadParameter(
+            f"{str(file)!r} must be a file in a folder that exists.", param_hint=option
+        )
+
+
+def _report(
+    estimator: ImageClassifier | ImageRegressor, train: Dataset, test: Dataset | None
+) -> dict[str, Any]:
+    history = estimator.history_
+    last = history.epochs[-1].metrics if history.epochs else {}
+    return {
+        "task": "regression" if train.classes is None else "classification",
+        "samples": len(train),
+        "sample_shape": train.sample_shape,
+        "classes": train.classes,
+        "network": {
+            "parameters": sum(p.size for p in estimator.network_.parameters.values()),
+            "outputs": estimator.network_.output_shape[0],
+        },
+        "epochs": len(history),
+        "training": {name: last[name] for name in last if not name.startswith("validation_")},
+        "validation": {
+            name.removeprefix("validation_"): last[name]
+            for name in last
+            if name.startswith("validation_")
+        }
+        or None,
+        "test": None if test is None else _test_figures(estimator, test),
+    }
+
+
+def _test_figures(estimator: ImageClassifier | ImageRegressor, test: Dataset) -> dict[str, Any]:
+    from convoi.cli.figures import classification_figures, regression_figures
+    from convoi.estimators import ImageClassifier
+
+    if isinstance(estimator, ImageClassifier):
+        figures = classification_figures(estimator, test)
+        return {"samples": figures["samples"], "accuracy": figures["accuracy"]}
+    figures = regression_figures(estimator, test)
+    return {"samples": figures["samples"], "r2": figures["r2"]}
+
+
+def _described(report: dict[str, Any]) -> list[str]:
+    shape = "x".join(map(str, report["sample_shape"]))
+    kind = f"{len(report['classes'])} classes" if report["classes"] else "values"
+    lines = [
+        f"Trained on {report['samples']:,} samples of {shape}, {kind}: "
+        f"{report['epochs']} epochs in {report['seconds']:.1f} s, "
+        f"{report['network']['parameters']:,} parameters",
+    ]
+    for part in ("training", "validation", "test"):
+        figures = report[part]
+        if figures:
+            name = "accuracy" if "accuracy" in figures else "r2"
+            text = f"{part.capitalize()} {'R2' if name == 'r2' else name} {figures[name]:.4f}"
+            lines.append(text + (f" on {figures['samples']:,} samples" if part == "test" else ""))
+    if report["test"] is None:
+        lines.append("The source has no test set: nothing was measured on unseen samples.")
+    lines.append(f"Model written to {report['model']}")
+    return lines

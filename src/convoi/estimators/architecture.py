@@ -1,0 +1,86 @@
+"""From the ``network`` parameter to a network for the data at hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from convoi.checks import check_choice, refusal
+from convoi.errors import ArgumentTypeError, ShapeError
+from convoi.estimators.statistics import channel_statistics
+from convoi.nn import Layer, Network, Sequential, Standardize, networks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from convoi.estimators.layout import SampleLayout
+    from convoi.estimators.training_set import TrainingSet
+
+NetworkLike: TypeAlias = "str | Layer | Callable[[int], Layer]"
+"""A name, layers, or a function from the number of outputs to layers."""
+
+_EXPECTATION = "a layer, a function from the number of outputs to a layer, or one of " + ", ".join(
+    map(repr, networks.NETWORKS)
+)
+
+
+def check_network(network: object, owner: str) -> None:
+    """Raise unless the ``network`` parameter is one."""
+    if isinstance(network, str):
+        check_choice(network, "network", owner, tuple(networks.NETWORKS))
+    elif not isinstance(network, Layer) and not callable(network):
+        raise ArgumentTypeError(refusal("network", owner, _EXPECTATION, network))
+
+
+def build_network(
+    network: NetworkLike,
+    layout: SampleLayout,
+    data: TrainingSet,
+    outputs: int,
+    *,
+    seed: int | None,
+    threads: int | None,
+    owner: str,
+) -> Network:
+    """Return a new network that standardises its input by the statistics of the training set.
+
+    Raises
+    ------
+    ShapeError
+        If the layers cannot take the samples, or have another output.
+    """
+    layers = _layers(network, layout, len(data), outputs, owner)
+    body = tuple(layers) if isinstance(layers, Sequential) else (layers,)
+    try:
+        built = Network(
+            Sequential(Standardize(), *body), layout.input_shape, random_state=seed, threads=threads
+        )
+    except ShapeError as error:
+        if layout.is_image:
+            raise
+        raise ShapeError(
+            f"{error} X has flat rows of {layout.size} values: for images, set image_shape to "
+            f"their (height, width) or (height, width, channels) in {owner}."
+        ) from error
+    if built.output_shape != (outputs,):
+        raise ShapeError(
+            f"The network of {owner} must have outputs of shape ({outputs},), one for each class "
+            f"or target. Got {built.output_shape} instead. Let it end in Dense({outputs})."
+        )
+    mean, std = channel_statistics(data.X, data.weight)
+    built.parameters = {**built.parameters, "0.mean": mean, "0.std": std}
+    return built
+
+
+def _layers(
+    network: NetworkLike, layout: SampleLayout, samples: int, outputs: int, owner: str
+) -> Layer:
+    if isinstance(network, Layer):
+        return network
+    if network == "auto":
+        return networks.auto(layout.input_shape, samples=samples, classes=outputs)
+    if isinstance(network, str):
+        return networks.by_name(network, classes=outputs)
+    made = network(outputs)
+    if not isinstance(made, Layer):
+        raise ArgumentTypeError(refusal("network", owner, _EXPECTATION, network))
+    return made

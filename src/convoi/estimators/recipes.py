@@ -1,0 +1,76 @@
+"""Training recipes: what ``"auto"`` stands for.
+
+One table decides it, for the estimators and for ``convoi train``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from convoi.ops import Shape
+
+__all__ = ["RECIPES", "Recipe", "choose_recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One row of :data:`RECIPES`: the first that fits is taken.
+
+    Attributes
+    ----------
+    axes : int
+        Number of spatial axes of the samples.
+    samples : int
+        Largest number of different samples; 0 for any.
+    epochs, batch_size : int
+        Length of the run, and the largest number of samples in a step.
+    learning_rate : float
+        The largest of the schedule.
+    augment : str or None
+        Augmentation by name.
+    label_smoothing : float
+        Of classifiers.
+    reason : str
+        Why the row is as it is.
+    """
+
+    axes: int
+    samples: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    augment: str | None
+    label_smoothing: float
+    reason: str
+
+
+RECIPES: tuple[Recipe, ...] = (
+    Recipe(0, 50, 150, 32, 1e-2, None, 0.0, "few rows: hundreds of steps take milliseconds"),
+    Recipe(0, 1_000, 40, 32, 1e-2, None, 0.0, "several hundred steps"),
+    Recipe(0, 0, 20, 128, 3e-3, None, 0.0, "many rows: an epoch has many steps"),
+    Recipe(2, 50, 150, 32, 5e-3, "light", 0.0, "few images: hundreds of steps"),
+    Recipe(2, 1_000, 60, 32, 5e-3, "light", 0.0, "a thousand steps and more"),
+    Recipe(2, 5_000, 40, 64, 5e-3, "light", 0.0, "a thousand steps and more"),
+    Recipe(2, 0, 15, 128, 5e-3, "light", 0.0, "many images: an epoch has many steps"),
+)
+"""What :func:`choose_recipe` chooses from, top to bottom."""
+
+
+def choose_recipe(input_shape: Shape, samples: int) -> Recipe:
+    """Return the recipe for a training set.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        (channels, height, width), or (values,).
+    samples : int
+        Number of different samples.
+    """
+    axes = len(input_shape) - 1
+    return next(
+        recipe
+        for recipe in RECIPES
+        if recipe.axes == axes and (not recipe.samples or samples <= recipe.samples)
+    )

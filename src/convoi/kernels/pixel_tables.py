@@ -1,0 +1,91 @@
+"""The records of int64 words that tell a pixel-lane correlation what it works on.
+
+One machine code serves all shapes, boundaries, strides and dilations of a dtype: what differs
+between them stands in these records, which the host fills in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class _Grid:
+    source: int = 0
+    """Address of the input."""
+    weights: int = 1
+    """Address of the taps, in the order in which they are used, for each kernel of a bank."""
+    output: int = 2
+    items: int = 3
+    """Address of pairs (offset into the input, offset into the weights), one per item."""
+    planes: int = 4
+    """Address of offsets into the input, one per outer position and outer tap; -1: fill value."""
+    outer_taps: int = 5
+    outer: int = 6
+    """Outer positions of an item."""
+    rows: int = 7
+    columns: int = 8
+    """Of the output; a column is `inner` elements."""
+    inner: int = 9
+    block_rows: int = 10
+    block_columns: int = 11
+    row_blocks: int = 12
+    column_blocks: int = 13
+    pairs: int = 14
+    """Address of offsets into the scratch memory: of each tap row, section by section."""
+    columns_of_taps: int = 15
+    """Address of offsets into the scratch memory: of each tap along a row."""
+    fill: int = 16
+    """Address of one vector of the fill value."""
+    constant: int = 17
+    """1: positions outside the input have the fill value."""
+    contiguous: int = 18
+    """1: the elements of a row of the input that is needed follow each other."""
+    plane_rows: int = 19
+    """Rows of scratch memory per outer tap."""
+    row_axis: int = 20
+    """First word of the record of the row axis."""
+    column_axis: int = 30
+    sections: int = 40
+    """First word of the records of sections."""
+    words: int = 64
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """How an axis of the output maps to one of the input."""
+
+    extent: int = 0
+    """Of the input."""
+    pitch: int = 1
+    """Elements from one position of the input to the next."""
+    stride: int = 2
+    low: int = 3
+    """Positions before the input that the first output reads."""
+    phases: int = 4
+    """Scratch memory holds positions modulo the stride apart, so that taps find neighbours."""
+    span: int = 5
+    """Positions that a phase has beyond those of the output block."""
+    smallest: int = 6
+    largest: int = 7
+    """Positions are clipped to these,"""
+    period: int = 8
+    """taken modulo this,"""
+    mirror: int = 9
+    """and, where still beyond the extent, subtracted from this."""
+    words: int = 10
+
+
+@dataclass(frozen=True)
+class _Section:
+    pairs: int = 0
+    """Tap rows (or groups of them)."""
+    taps: int = 1
+    """Taps along a row."""
+    words: int = 2
+
+
+GRID: Final = _Grid()
+AXIS: Final = _Axis()
+SECTION: Final = _Section()

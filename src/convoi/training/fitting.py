@@ -1,0 +1,281 @@
+"""``fit``: from what the user gives to a run, and from a run to its history."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, TypeAlias
+
+from convoi.checks import check_flag, check_integer
+from convoi.compiler import TrainingProgram
+from convoi.nn.atomic_file import remove_remains
+from convoi.nn.losses import loss_operation
+from convoi.training.augment import as_augment
+from convoi.training.callbacks import TrainingState
+from convoi.training.checkpoint import as_checkpoint, require_same_run
+from convoi.training.early_stopping import as_early_stopping
+from convoi.training.evaluation import Evaluator
+from convoi.training.history import History
+from convoi.training.interrupts import DeferredInterrupt
+from convoi.training.labelled import LabelledSamples
+from convoi.training.loop import Run, Watch
+from convoi.training.objective import Objective
+from convoi.training.optimizers import as_optimizer
+from convoi.training.preparation import (
+    OWNER,
+    check_batches,
+    check_callbacks,
+    check_network,
+    checked_method,
+    checked_threads,
+    digest,
+    divide,
+    monitored_figure,
+    seed_of_run,
+    snapshot_to_resume,
+)
+from convoi.training.progress import progress_report
+from convoi.training.randomness import Order
+from convoi.training.schedules import as_schedule
+from convoi.training.state import RunState
+from convoi.training.weights import class_weights
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from convoi.nn.losses import LossLike
+    from convoi.nn.network import Network
+    from convoi.training.augment import Augment
+    from convoi.training.callbacks import Callback
+    from convoi.training.checkpoint import Checkpoint
+    from convoi.training.early_stopping import EarlyStopping
+    from convoi.training.loop import Method
+    from convoi.training.metrics import Metrics
+    from convoi.training.optimizers import Optimizer
+    from convoi.training.progress import Verbose
+    from convoi.training.randomness import RandomState
+    from convoi.training.samples import SampleSource
+    from convoi.training.schedules import Schedule
+
+__all__ = ["fit"]
+
+ValidationData: TypeAlias = (
+    "float | tuple[ArrayLike | SampleSource, ArrayLike] "
+    "| tuple[ArrayLike | SampleSource, ArrayLike, ArrayLike]"
+)
+
+
+def fit(
+    network: Network,
+    X: ArrayLike | SampleSource,
+    y: ArrayLike,
+    *,
+    epochs: int,
+    batch_size: int = 128,
+    optimizer: Optimizer | str = "adamw",
+    learning_rate: float | None = None,
+    schedule: Schedule | str = "cosine",
+    loss: LossLike = "cross_entropy",
+    augment: Augment | str | None = None,
+    validation_data: ValidationData | None = None,
+    sample_weight: ArrayLike | None = None,
+    class_weight: Mapping[int, float] | Sequence[float] | str | None = None,
+    callbacks: Sequence[Callback] = (),
+    early_stopping: EarlyStopping | bool | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    random_state: RandomState = None,
+    threads: int | None = None,
+    verbose: Verbose = "auto",
+) -> History:
+    """Train a network.
+
+    Parameters
+    ----------
+    network : Network
+        What to train; it has the new parameters afterwards, and after each epoch.
+    X : array-like or SampleSource, shape (n, *input_shape)
+        The samples, of any real dtype. An array in memory is read where it is. A memory map, or
+        an object with the attributes ``shape``, ``dtype`` and ``take(indices)``, is read batch by
+        batch, each while the one before it is trained on; ``take`` is called in another thread.
+    y : array-like of shape (n, *target_shape)
+        For the loss 'cross_entropy' class codes, integers from 0 to K - 1 for outputs
+        ``(K, *spatial)``, of shape ``(n, *spatial)``; for the others values of the network's
+        output shape, or of shape (n,) where that has one element.
+    epochs : int
+        How often each sample is used.
+    batch_size : int, default=128
+        Largest number of samples in a step. The samples of an epoch are shuffled and divided into
+        as few batches as that allows, whose sizes differ by 1 at most, so that none is left out
+        and none is a small remainder.
+    optimizer : Optimizer or {'sgd', 'adam', 'adamw'}, default='adamw'
+        How gradients change the parameters.
+    learning_rate : float or None
+        The largest learning rate; None is the optimiser's default, 0.005 for Adam and AdamW and
+        0.02 for SGD.
+    schedule : Schedule or {'constant', 'cosine', 'one_cycle', 'step'}, default='cosine'
+        How the learning rate changes from step to step.
+    loss : str or Loss, default='cross_entropy'
+        'cross_entropy' (of logits, without a softmax layer), 'mean_squared', 'mean_absolute',
+        'huber', or an operation such as ``convoi.ops.CrossEntropy(label_smoothing=0.1)``.
+    augment : Augment, {'light', 'natural', 'strong'} or None
+        Random changes of the samples. 'light' shifts by up to an eighth of each axis, 'natural'
+        also mirrors left and right, 'strong' also cuts a box out.
+    validation_data : float, (X, y), (X, y, sample_weight) or None
+        What the network is measured on after each epoch; a number sets that part of the samples
+        aside, with the same proportions of the classes.
+    sample_weight : array-like of shape (n,) or None
+        How much each sample counts, in the loss and the metrics.
+    class_weight : mapping, sequence, 'balanced' or None
+        How much each class counts, in the losses of training and validation.
+    callbacks : sequence of Callback
+        Called as the run goes; they can end it.
+    early_stopping : EarlyStopping, bool or None
+        When to end the run before all epochs are done; True for the usual settings.
+    checkpoint : Checkpoint, path-like or None
+        Where to save the run, after every epoch for a path.
+    resume : bool, default=False
+        Whether to continue the run that the checkpoint holds. Without a file there the run starts
+        from the beginning, so that one command can start and restart a run.
+    random_state : int, Generator, RandomState, SeedSequence or None
+        Where the order of samples, augmentation and dropout come from. With an int, the same call
+        gives the same bits, for any number of threads.
+    threads : int or None
+        Number of threads; None is the network's.
+    verbose : {'auto', True, False}, default='auto'
+        'auto' shows a bar and the figures of each epoch on a terminal, and nothing elsewhere;
+        True prints the figures where there is no terminal.
+
+    Returns
+    -------
+    History
+        The figures of each epoch.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        If a parameter has a value or type that it may not have.
+    ShapeError, DataError
+        If samples, targets or weights cannot be used; the message names the sample.
+    DivergenceError
+        If the loss or a parameter becomes NaN or infinite. The network then has the parameters of
+        the last complete epoch.
+    CheckpointError
+        If the checkpoint cannot be written, or is not one that this call can resume from.
+    KeyboardInterrupt
+        After Ctrl-C, which takes effect between two steps: the network has the parameters that
+        were reached, and the checkpoint, if there is one, resumes from that very step. A second
+        Ctrl-C takes effect at once and saves nothing.
+
+    Notes
+    -----
+    A resumed run ends with the same bits as one that was never interrupted. It needs the same
+    network, data and settings, NumPy version and processor; an open ``random_state`` is taken
+    from the checkpoint.
+
+    The gradient of a step is that of the weighted mean of the losses in the batch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import convoi
+    >>> from convoi import nn
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.integers(2, size=200)
+    >>> X = rng.normal(size=(200, 1, 16)) + y[:, np.newaxis, np.newaxis]
+    >>> layers = nn.Sequential(nn.Conv(8, 3), nn.ReLU(), nn.GlobalAveragePool(), nn.Dense(2))
+    >>> network = convoi.Network(layers, input_shape=(1, 16), random_state=0)
+    >>> history = convoi.training.fit(
+    ...     network, X, y, epochs=20, batch_size=32, learning_rate=0.01, random_state=0
+    ... )
+    >>> len(history), history.best.metrics["accuracy"] > 0.9
+    (20, True)
+    """
+    check_network(network)
+    objective = Objective.of(network, loss_operation(loss, OWNER), OWNER)
+    method = checked_method(
+        epochs=epochs,
+        optimizer=as_optimizer(optimizer, OWNER),
+        learning_rate=learning_rate,
+        schedule=as_schedule(schedule, OWNER),
+        augment=as_augment(augment, network.input_shape[1:], OWNER),
+    )
+    size = check_integer(batch_size, "batch_size", OWNER, minimum=1)
+    workers = checked_threads(threads, network)
+    stopping = as_early_stopping(early_stopping, OWNER)
+    saved = as_checkpoint(checkpoint, OWNER)
+    snapshot = snapshot_to_resume(saved, resume=check_flag(resume, "resume", OWNER))
+    seed = seed_of_run(random_state, snapshot)
+    check_callbacks(callbacks)
+
+    given = LabelledSamples.of(network, objective, X, y, sample_weight, owner=OWNER)
+    per_class = class_weights(class_weight, given.y, objective, OWNER)
+    given = given.with_class_weights(per_class)
+    data, validation = divide(network, objective, given, validation_data, seed)
+    evaluator = None
+    if validation is not None:
+        validation = validation.with_class_weights(per_class)
+        evaluator = Evaluator.of(network, objective, validation, size, workers)
+    order = Order(seed, data.rows, size)
+    check_batches(network, order)
+    monitor = monitored_figure(stopping, objective, validated=validation is not None)
+
+    program = TrainingProgram(
+        network.graph,
+        objective.loss,
+        method.optimizer.update_rule(),
+        augment=method.augment is not None,
+        dtype=network.dtype.name,
+        threads=workers,
+    )
+    metrics = data.metrics(objective)
+    settings = {
+        "network": digest(network),
+        "random_state": str(seed),
+        "data": data.fingerprint(),
+        "validation_data": "none" if validation is None else validation.fingerprint(),
+        "batch_size": str(size),
+        "early_stopping": repr(stopping),
+        "loss": repr(objective.loss),
+        **{field.name: repr(getattr(method, field.name)) for field in fields(method)},
+    }
+    if saved is not None:
+        remove_remains(saved.file)
+    if saved is not None and snapshot is not None:
+        require_same_run(saved.file, snapshot.settings, settings)
+        program.load(snapshot.parameters, snapshot.slots)
+        state = snapshot.state
+    else:
+        program.load(network.parameters)
+        state = RunState(seed, metrics.zeros())
+
+    with progress_report(verbose, OWNER) as progress, DeferredInterrupt() as interrupt:
+        everyone = (*progress, *callbacks)
+        watch = Watch(metrics, evaluator, monitor, stopping, saved, everyone, interrupt)
+        view = _view(network, state, method, order, metrics)
+        Run(network, program, data, order, method, watch, settings, state, view).train()
+    if stopping is not None and stopping.restore_best and state.best is not None:
+        network.parameters = state.best.parameters
+    else:
+        network.parameters = program.parameters()
+    return History(tuple(state.records), monitor, state.reason or "epochs")
+
+
+def _view(
+    network: Network, state: RunState, method: Method, order: Order, metrics: Metrics
+) -> TrainingState:
+    """Return what callbacks see at the start."""
+    done = order.batches(state.epoch)[: state.step]
+    return TrainingState(
+        network=network,
+        epochs=method.epochs,
+        steps_per_epoch=order.steps,
+        samples_per_epoch=len(order.rows),
+        epoch=state.epoch,
+        step=state.step,
+        samples=sum(map(len, done)),
+        metrics=metrics.result(state.sums),
+        records=list(state.records),
+    )

@@ -1,0 +1,94 @@
+"""Samples with their targets and weights."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convoi.errors import DataError
+from convoi.training.metrics import Metrics
+from convoi.training.samples import as_samples
+from convoi.training.weights import sample_weights
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from convoi.nn.network import Network
+    from convoi.training.objective import Objective
+    from convoi.training.samples import Samples, SampleSource
+
+__all__ = ["LabelledSamples"]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSamples:
+    """What a network is trained or measured on.
+
+    Attributes
+    ----------
+    samples : Samples
+        They may be more than are used.
+    y : ndarray of shape (n, *target_shape)
+        Targets of all of them.
+    weight : ndarray of float64, shape (n,)
+        How much each counts in the metrics.
+    loss_weight : ndarray of float64, shape (n,)
+        How much each counts in the loss, its class considered.
+    rows : ndarray of int64
+        Numbers of those that are used.
+    """
+
+    samples: Samples
+    y: NDArray[Any]
+    weight: NDArray[np.float64]
+    loss_weight: NDArray[np.float64]
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        network: Network,
+        objective: Objective,
+        X: ArrayLike | SampleSource,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        *,
+        owner: str,
+        within: str = "",
+    ) -> LabelledSamples:
+        """Return samples, all of them, after the checks; ``within`` precedes names in messages."""
+        samples = as_samples(X, network.input_shape, network.dtype, f"{within}X", owner)
+        targets = objective.targets(y, samples.count, owner, f"{within}y")
+        weight = sample_weights(sample_weight, samples.count, owner, f"{within}sample_weight")
+        return cls(samples, targets, weight, weight, np.arange(samples.count))
+
+    def only(self, rows: NDArray[np.int64], owner: str) -> LabelledSamples:
+        """Return those with these numbers; raise if none of them counts."""
+        if not self.weight[rows].any():
+            raise DataError(
+                f"The 'sample_weight' parameter of {owner} is zero for all of the {len(rows)} "
+                "samples on one side of the split for validation. Give validation_data=(X, y)."
+            )
+        return replace(self, rows=rows)
+
+    def with_class_weights(self, weights: NDArray[np.float64] | None) -> LabelledSamples:
+        """Return the samples with a weight for each class in the loss."""
+        if weights is None:
+            return self
+        codes = self.y.astype(np.int64, copy=False)
+        return replace(self, loss_weight=self.weight * weights[codes])
+
+    def metrics(self, objective: Objective) -> Metrics:
+        """Return what is measured on them."""
+        return Metrics.of(objective, self.y, self.rows, self.weight[self.rows])
+
+    def fingerprint(self) -> str:
+        """Return a text that other targets, weights or rows would change, most likely."""
+        value = 0
+        for array in (self.y, self.weight, self.loss_weight, self.rows):
+            content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            value = zlib.crc32(content.data, value)
+        return f"{len(self.rows)} samples ({value:08x})"

@@ -1,0 +1,240 @@
+"""The loop over epochs and steps."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convoi.errors import DivergenceError
+from convoi.training.checkpoint import save_snapshot
+from convoi.training.early_stopping import Best
+from convoi.training.history import EpochRecord
+from convoi.training.samples import read_batches
+from convoi.training.state import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from convoi.compiler import TrainingProgram
+    from convoi.nn.network import Network
+    from convoi.ops import Array
+    from convoi.training.augment import Augment
+    from convoi.training.callbacks import Callback, TrainingState
+    from convoi.training.checkpoint import Checkpoint
+    from convoi.training.early_stopping import EarlyStopping
+    from convoi.training.evaluation import Evaluator
+    from convoi.training.interrupts import DeferredInterrupt
+    from convoi.training.labelled import LabelledSamples
+    from convoi.training.metrics import Metrics
+    from convoi.training.optimizers import Optimizer
+    from convoi.training.randomness import Order
+    from convoi.training.samples import Batch
+    from convoi.training.schedules import Schedule
+    from convoi.training.state import RunState
+
+__all__ = ["Method", "Run", "Watch"]
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """How a network is trained."""
+
+    epochs: int
+    optimizer: Optimizer
+    learning_rate: float
+    schedule: Schedule
+    augment: Augment | None
+
+    def rate(self, step: int, steps_per_epoch: int) -> float:
+        """Return the learning rate of a step, counted from 0 over the whole run."""
+        return self.schedule.learning_rate(step, self.epochs * steps_per_epoch, self.learning_rate)
+
+
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """What looks at a run as it goes."""
+
+    metrics: Metrics
+    evaluator: Evaluator | None
+    monitor: str
+    early_stopping: EarlyStopping | None
+    checkpoint: Checkpoint | None
+    callbacks: Sequence[Callback]
+    interrupt: DeferredInterrupt
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training run: the fixed parts, and the state that changes."""
+
+    network: Network
+    program: TrainingProgram
+    data: LabelledSamples
+    order: Order
+    method: Method
+    watch: Watch
+    settings: Mapping[str, str]
+    state: RunState
+    view: TrainingState
+    """The state as callbacks see it."""
+
+    def train(self) -> None:
+        """Run until the state has a reason to end.
+
+        On KeyboardInterrupt between two steps, the network gets the parameters that were reached
+        and a checkpoint is written.
+        """
+        try:
+            self._call(lambda callback: callback.on_train_begin(self.view))
+            while self.state.reason is None:
+                self._train_epoch()
+                self._complete_epoch()
+            self._call(lambda callback: callback.on_train_end(self.view))
+        except KeyboardInterrupt:
+            if self.state.whole:
+                self.network.parameters = self.program.parameters()
+                self._save()
+            raise
+
+    def _train_epoch(self) -> None:
+        """Take the steps of an epoch that are still to be taken."""
+        state, began = self.state, time.monotonic() - self.state.seconds
+        batches = read_batches(self.data.samples, self.order.batches(state.epoch)[state.step :])
+        try:
+            for batch in batches:
+                self.watch.interrupt.poll()
+                self._step(batch)
+                state.seconds = time.monotonic() - began
+                self._call(lambda callback: callback.on_batch_end(self.view))
+                if self.view.stop_requested:
+                    break
+        finally:
+            batches.close()
+
+    def _step(self, batch: Batch) -> None:
+        """Take one step and add its figures to the sums."""
+        state, data, method = self.state, self.data, self.method
+        objective = self.watch.metrics.objective
+        rng = self.order.generator(state.epoch, state.step)
+        seed = int(rng.integers(2**63))
+        transforms = None
+        if method.augment is not None:
+            spatial = tuple(batch.array.shape[2:])
+            transforms = method.augment.draw(rng, len(batch.rows), spatial)
+        target = objective.batch_targets(data.y, batch.rows)
+        weight = data.loss_weight[batch.rows]
+        total = float(weight.sum())
+        steps = self.order.steps
+        number = state.epoch * steps + state.step
+        rate = method.rate(number, steps)
+
+        state.whole = False
+        result = self.program.step(
+            batch.array,
+            batch.indices,
+            target,
+            (weight / total if total else weight).astype(objective.dtype),
+            method.optimizer.step_settings(number + 1, rate),
+            seed=seed,
+            transforms=transforms,
+        )
+        if not math.isfinite(result.loss):
+            raise self._diverged(f"the loss became {result.loss} in step {state.step + 1}")
+        self.watch.metrics.add(
+            state.sums,
+            loss=result.loss * total,
+            loss_weight=total,
+            prediction=result.prediction,
+            target=target,
+            weight=data.weight[batch.rows],
+        )
+        state.step += 1
+        state.whole = True
+        view = self.view
+        view.step, view.learning_rate = state.step, rate
+        view.samples += len(batch.rows)
+        view.metrics = self.watch.metrics.result(state.sums)
+
+    def _complete_epoch(self) -> None:
+        """Validate, record, look whether to end, tell the callbacks, save."""
+        state, began = self.state, time.monotonic() - self.state.seconds
+        parameters = self.program.parameters()
+        for name, array in parameters.items():
+            if not np.isfinite(array).all():
+                raise self._diverged(f"the parameter {name!r} has become NaN or infinite")
+        figures = self.watch.metrics.result(state.sums)
+        if self.watch.evaluator is not None:
+            validation = self.watch.evaluator.measure(parameters, self.watch.interrupt.poll)
+            figures |= {f"validation_{name}": value for name, value in validation.items()}
+        record = EpochRecord(
+            epoch=state.epoch + 1,
+            metrics=figures,
+            learning_rate=self.method.rate(
+                state.epoch * self.order.steps + state.step - 1, self.order.steps
+            ),
+            seconds=time.monotonic() - began,
+        )
+        self.network.parameters = parameters
+        self._advance(record, parameters)
+        self._call(lambda callback: callback.on_epoch_end(self.view))
+        if self.view.stop_requested and state.reason is None:
+            state.reason = "callback"
+        if state.reason or self._is_due():
+            self._save()
+
+    def _advance(self, record: EpochRecord, parameters: Mapping[str, Array]) -> None:
+        """Add a complete epoch to the state."""
+        state, settings = self.state, self.watch.early_stopping
+        best = state.best
+        if settings is not None:
+            value = record.metrics[self.watch.monitor]
+            if best is None or best.is_beaten_by(value, self.watch.monitor, settings.min_delta):
+                kept = parameters if settings.restore_best else {}
+                best = Best(epoch=record.epoch, value=value, parameters=kept)
+
+        state.whole = False
+        state.records.append(record)
+        state.best = best
+        state.epoch += 1
+        state.step, state.seconds = 0, 0.0
+        state.sums = self.watch.metrics.zeros()
+        if state.epoch >= self.method.epochs:
+            state.reason = "epochs"
+        elif settings and best and state.epoch - best.epoch >= settings.patience:
+            state.reason = "early_stopping"
+        state.whole = True
+        view = self.view
+        view.epoch, view.step, view.samples = state.epoch, 0, 0
+        view.metrics = record.metrics
+        view.records = list(state.records)
+
+    def _call(self, method: Callable[[Callback], None]) -> None:
+        for callback in self.watch.callbacks:
+            method(callback)
+
+    def _is_due(self) -> bool:
+        saved = self.watch.checkpoint
+        return saved is not None and self.state.epoch % saved.every == 0
+
+    def _save(self) -> None:
+        if self.watch.checkpoint is None:
+            return
+        snapshot = Snapshot(
+            settings=self.settings,
+            state=self.state,
+            parameters=self.program.parameters(),
+            slots=self.program.slots(),
+        )
+        save_snapshot(self.watch.checkpoint.file, snapshot)
+
+    def _diverged(self, what: str) -> DivergenceError:
+        rate = self.method.learning_rate
+        return DivergenceError(
+            f"The training diverged: {what} of epoch {self.state.epoch + 1}. Lower the "
+            f"'learning_rate' parameter of fit (it is {rate:g}; try {rate / 10:g}), limit "
+            "gradients with the optimizer's clip_norm=1.0, or bring X to a smaller scale."
+        )

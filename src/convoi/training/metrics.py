@@ -1,0 +1,113 @@
+"""The figures of an epoch, summed batch by batch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convoi.training.objective import Objective
+
+__all__ = ["Metrics"]
+
+_LOSS, _LOSS_WEIGHT, _WEIGHT, _SCORES = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Metrics:
+    """Loss and accuracy, or loss and R2, of one set of samples.
+
+    The sums of an epoch are one array, so that a checkpoint can hold them: the weighted loss, the
+    weights that it was weighted with, the sample weights, and the weighted number of correct
+    predictions or squared error of each output.
+
+    Attributes
+    ----------
+    objective : Objective
+        What is predicted.
+    variance : ndarray of float64, shape (outputs,), or None
+        Variance of each output's targets over the samples, to which R2 relates the errors. None
+        for classes.
+    """
+
+    objective: Objective
+    variance: NDArray[np.float64] | None
+
+    @classmethod
+    def of(
+        cls, objective: Objective, y: NDArray[Any], rows: NDArray[np.int64], weight: NDArray[Any]
+    ) -> Metrics:
+        """Return the metrics of the samples with these numbers; ``weight`` is theirs."""
+        if objective.classifies:
+            return cls(objective, None)
+        values = y[rows].reshape(len(rows), -1).astype(np.float64)
+        mean = np.average(values, axis=0, weights=weight)
+        return cls(objective, np.average((values - mean) ** 2, axis=0, weights=weight))
+
+    def zeros(self) -> NDArray[np.float64]:
+        """Return the sums of no samples."""
+        scores = 1 if self.variance is None else len(self.variance)
+        return np.zeros(_SCORES + scores)
+
+    def add(
+        self,
+        sums: NDArray[np.float64],
+        *,
+        loss: float,
+        loss_weight: float,
+        prediction: NDArray[Any],
+        target: NDArray[Any],
+        weight: NDArray[np.float64],
+    ) -> None:
+        """Add a batch to the sums.
+
+        Parameters
+        ----------
+        sums : ndarray
+            Changed in place.
+        loss : float
+            Sum of the weighted losses of the batch.
+        loss_weight : float
+            Sum of the weights that they were weighted with.
+        prediction, target : ndarray
+            Of the samples.
+        weight : ndarray of shape (b,)
+            Sample weights.
+        """
+        sums[_LOSS] += loss
+        sums[_LOSS_WEIGHT] += loss_weight
+        sums[_WEIGHT] += weight.sum()
+        if self.objective.classifies:
+            correct = prediction.argmax(axis=1) == target
+            sums[_SCORES] += weight @ correct.reshape(len(correct), -1).mean(axis=1)
+        else:
+            error = (prediction.astype(np.float64) - target).reshape(len(target), -1)
+            sums[_SCORES:] += weight @ error**2
+
+    def result(self, sums: NDArray[np.float64]) -> dict[str, float]:
+        """Return the figures by name; NaN where nothing has been weighed."""
+        loss = _ratio(sums[_LOSS], sums[_LOSS_WEIGHT])
+        weight = sums[_WEIGHT]
+        if self.variance is None:
+            return {"loss": loss, "accuracy": _ratio(sums[_SCORES], weight)}
+        if not weight:
+            return {"loss": loss, "r2": math.nan}
+        r2 = _r2(sums[_SCORES:] / weight, self.variance)
+        return {"loss": loss, "r2": float(r2.mean())}
+
+
+def _ratio(total: np.float64, weight: np.float64) -> float:
+    return float(total / weight) if weight else math.nan
+
+
+def _r2(errors: NDArray[np.float64], variance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return R2 of each output; like scikit-learn's, 1 or 0 where the targets are all the same."""
+    exact = (errors == 0).astype(np.float64)
+    unexplained: NDArray[np.float64] = 1 - exact
+    np.divide(errors, variance, out=unexplained, where=variance > 0)
+    return 1 - unexplained
