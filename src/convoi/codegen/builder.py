@@ -84,7 +84,7 @@ class Module:
 class Function:
     """A function under construction; also the builder of its instructions."""
 
-    def __init__(  # noqa: PLR0913 - what a signature consists of
+    def __init__(
         self,
         module: Module,
         name: str,
@@ -170,7 +170,7 @@ class Function:
         return self._integer("mul", a, b)
 
     def integer(self, word: str, a: Index, b: Index) -> Value:
-        """Return another integer operation by LLVM's word: udiv, sdiv, srem, and, xor, shl…"""
+        """Return another integer operation by LLVM's word, such as udiv, sdiv, srem, and, shl."""
         return self._integer(word, a, b)
 
     def minimum(self, a: Index, b: Index) -> Index:
@@ -201,7 +201,7 @@ class Function:
         )
 
     def convert(self, word: str, a: Value, type_: Type) -> Value:
-        """Convert by LLVM's word: sext, zext, trunc, sitofp, uitofp, fptosi, fpext, bitcast…"""
+        """Convert by LLVM's word, such as sext, zext, trunc, sitofp, fptosi, fpext, bitcast."""
         return self.emit(type_, f"{word} {a.type} {a.text} to {type_}")
 
     # Floating point -----------------------------------------------------------------------
@@ -286,7 +286,7 @@ class Function:
         )
 
     def lane_numbers(self, element: Scalar, lanes: int, start: int = 0) -> Value:
-        """Return the constant vector start, start + 1, …"""
+        """Return the constant vector that counts from ``start``, a lane at a time."""
         body = ", ".join(f"{element} {start + lane}" for lane in range(lanes))
         return Value(Vector(element, lanes), f"<{body}>")
 
@@ -371,16 +371,14 @@ class Function:
         self._start_block(after)
         return phis
 
-    def next_block(self) -> None:
-        """Go on in a new basic block.
+    def opaque(self, pointer: Value) -> Value:
+        """Return the same address as one that LLVM takes for another.
 
-        LLVM selects instructions block by block. Where a block would load the same element again,
-        it keeps the first one in a register; that is a loss where registers are scarce and a load
-        comes free with the multiply-add, so such loads are put in blocks of their own.
+        LLVM keeps an element that is loaded twice in a register. That is a loss where registers
+        are scarce and a load comes free with the multiply-add: accumulators are then spilled.
+        Loads through different addresses stay loads. No instruction is emitted for it.
         """
-        label = self._new_label("next")
-        self.emit_void(f"br label %{label}")
-        self._start_block(label)
+        return self.emit(POINTER, f'call ptr asm "", "=r,0"(ptr {pointer.text})')
 
     def repeat(self, body: Callable[[], Value]) -> None:
         """Run the body until the condition it returns no longer holds."""
@@ -405,24 +403,11 @@ class Function:
         """Return from the function."""
         self.emit_void("ret void" if value is None else f"ret {value.type} {value.text}")
 
-    def return_when(self, condition: Value, value: Value) -> None:
-        """Return a value at once if the condition holds."""
-        inside, after = self._new_label("return"), self._new_label("after")
-        self.emit_void(f"br i1 {condition.text}, label %{inside}, label %{after}")
-        self._start_block(inside)
-        self.ret(value)
-        self._start_block(after)
-
     # Atomics, for the executor ------------------------------------------------------------
 
     def load_acquire(self, pointer: Value) -> Value:
         """Load an int64 that another thread released."""
         return self.emit(I64, f"load atomic i64, ptr {pointer.text} acquire, align 8")
-
-    def store_release(self, value: Index, pointer: Value) -> None:
-        """Store an int64 for other threads to acquire."""
-        text = self.value(value).text
-        self.emit_void(f"store atomic i64 {text}, ptr {pointer.text} release, align 8")
 
     def fetch_add(self, pointer: Value, amount: int) -> Value:
         """Add to an int64 atomically, and return what it was."""

@@ -19,10 +19,14 @@ on who did what.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from convoi.codegen.builder import Function, Module
-from convoi.codegen.target import Target
 from convoi.codegen.types import I8, I32, I64, POINTER, VOID, Value, constant
-from convoi.runtime.tables import ARGUMENT, CALL, GATE, PROGRAM, SEGMENT, WORD
+from convoi.runtime.tables import ARGUMENT, CALL, GATE, PROGRAM, SEGMENT
+
+if TYPE_CHECKING:
+    from convoi.codegen.target import Target
 
 MAX_ARGUMENTS = 32
 """The most pointers that a kernel takes."""
@@ -83,7 +87,7 @@ def _emit_run(module: Module, target: Target) -> None:
     calls = f.load(f.at(program, PROGRAM.calls, I64), POINTER)
     arguments = f.load(f.at(program, PROGRAM.arguments, I64), POINTER)
 
-    def run_call(  # noqa: PLR0913 - the variables of three loops
+    def run_call(
         call_index: Value, chunk: Value, first: Value, n: Value, fresh: Value
     ) -> None:
         call = f.at(calls, f.mul(call_index, CALL.words), I64)
@@ -131,7 +135,7 @@ def _emit_run(module: Module, target: Target) -> None:
                 f.fetch_add(done, 1)
             return mine
 
-        def _convoys(  # noqa: PLR0913 - the variables of two loops
+        def _convoys(
             f: Function,
             begin: Value,
             end: Value,
@@ -162,7 +166,7 @@ def _emit_run(module: Module, target: Target) -> None:
     f.ret()
 
 
-def _flush_denormals(f: Function, target: Target):  # noqa: ANN202
+def _flush_denormals(f: Function, target: Target):
     """Set flush-to-zero; return the function that emits its restoration."""
     if target.is_x86:
         saved = f.emit(POINTER, "alloca i32")

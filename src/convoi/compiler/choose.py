@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from convoi.codegen.target import Target
 from convoi.kernels.correlate import Tile
-from convoi.kernels.grid import Axis
-from convoi.kernels.layout import Layout
 from convoi.kernels.weight_gradient import GradientTile
 
+if TYPE_CHECKING:
+    from convoi.codegen.target import Target
+    from convoi.kernels.grid import Axis
+    from convoi.kernels.layout import Layout
+
 MOST_POSITIONS = {
-    32: {1: 16, 2: 10, 3: 7, 4: 5},
-    16: {1: 8, 2: 5, 3: 3, 4: 2},
+    32: {1: 24, 2: 12, 3: 8, 4: 6},
+    16: {1: 10, 2: 6, 3: 4, 4: 2},
 }
 """The most positions of a tile, by the number of vector registers, then by the vectors of output
-channels. Measured on a Zen 4, 3x3, GFLOP/s of a peak of 125 (16 lanes) and 115 (8 lanes): up to
-these limits 105 to 125; with 32 registers 1x20 falls to 87, 1x24 to 59, 2x12 to 95, 3x8 to 107,
-and 4x6 to 113; with 16 registers 1x10 falls to 44, 2x6 to 47, 3x4 to 48 and 4x3 to 51."""
+channels. Measured on a Zen 4, 3x3, in GFLOP/s. 32 registers of 16 lanes: 113 to 120 for all tiles
+of 12 to 24 accumulators. 16 registers of 8 lanes: 1x8 99, 2x6 119, 3x4 119, 4x2 109; 1x12 falls
+to 93, and 4x3 to 79."""
 MOST_ACCUMULATORS = {32: 24, 16: 12}
 """Vectors that a weight gradient may sum up at a time."""
 FMA_LATENCY = 4
@@ -54,7 +57,7 @@ def lanes_for(channels: int, dtype: str, target: Target) -> int:
     the widest in two, or have two units for the narrower).
     """
     widths = target.widths(dtype)
-    narrow_slot = 0.5 if target.vector_bytes == 64 else 1.0  # noqa: PLR2004
+    narrow_slot = 0.5 if target.vector_bytes == 64 else 1.0
 
     def cost(width: int) -> float:
         return -(-channels // width) * (1.0 if width == widths[0] else narrow_slot)
@@ -156,7 +159,7 @@ def _tile_cost(size: int, positions: int, slot: _Slot) -> float:
     return max(products, loads, slot.waiting) + ROW_COST / 20 + STORE_COST * products / 100
 
 
-def gradient_tile(  # noqa: PLR0913 - what the tile is chosen for
+def gradient_tile(
     blocks: tuple[int, ...], reduction: int, taps: int, row_taps: int, target: Target
 ) -> GradientTile:
     """Return the tile of a weight gradient: as many accumulators as registers allow."""
@@ -180,7 +183,7 @@ def gradient_tile(  # noqa: PLR0913 - what the tile is chosen for
     return best[1]
 
 
-def _gradient_cost(  # noqa: PLR0913 - what the tile is chosen for
+def _gradient_cost(
     tile: GradientTile,
     per_part: int,
     blocks: tuple[int, ...],
@@ -194,26 +197,26 @@ def _gradient_cost(  # noqa: PLR0913 - what the tile is chosen for
     if reduction % tile.channels:
         channel_tiles.append(reduction % tile.channels)
     total = 0.0
-    waiting = FMA_LATENCY if target.vector_bytes == 64 else 2 * FMA_LATENCY  # noqa: PLR2004
+    waiting = FMA_LATENCY if target.vector_bytes == 64 else 2 * FMA_LATENCY
     for size in blocks:
         vectors = [tile.vectors] * (size // tile.vectors)
         if size % tile.vectors:
             vectors.append(size % tile.vectors)
         for v, (c, count) in itertools.product(vectors, _counted(channel_tiles)):
             products = v * c * per_part
-            loads = v + c * per_part / (2 if target.registers > 16 else 1)  # noqa: PLR2004
+            loads = v + c * per_part / (2 if target.registers > 16 else 1)
             total += parts * count * (max(products, loads, waiting) + 1.5)
     return total
 
 
 def depthwise_columns(target: Target) -> int:
     """Return how many positions a depthwise tile covers."""
-    return 8 if target.registers > 16 else 6  # noqa: PLR2004
+    return 8 if target.registers > 16 else 6
 
 
 def depthwise_taps(target: Target) -> int:
     """Return how many taps a depthwise weight gradient sums at a time."""
-    return 16 if target.registers > 16 else 8  # noqa: PLR2004
+    return 16 if target.registers > 16 else 8
 
 
 def convoy_size(bytes_per_sample: int, tile_samples: int) -> int:
@@ -239,6 +242,6 @@ def chunk_samples(parameters: int, multiply_adds: int, tile_samples: int) -> int
 def chunk_limit(parameter_bytes: int) -> int:
     """Return the most chunks that a batch is cut into, by the bytes of a set of gradients."""
     chunks = MOST_CHUNKS
-    while chunks > 2 and chunks * parameter_bytes > CHUNK_BYTES:  # noqa: PLR2004
+    while chunks > 2 and chunks * parameter_bytes > CHUNK_BYTES:
         chunks //= 2
     return chunks

@@ -16,17 +16,20 @@ is no check at the borders. Forward and backward differ only in the runs of thei
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from convoi.codegen.builder import Function
 from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.expression import Expression
-from convoi.kernels.grid import Axis, Run
-from convoi.kernels.layout import Layout
-from convoi.kernels.weights import WeightLayout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convoi.codegen.builder import Function
+    from convoi.kernels.grid import Axis, Run
+    from convoi.kernels.layout import Layout
+    from convoi.kernels.weights import WeightLayout
 
 UNROLLED_PRODUCTS = 160
 """Multiply-adds that the innermost loop may hold: beyond, taps are looped over, not unrolled."""
@@ -105,7 +108,7 @@ class _Emitter:
             groups = f.integer("sdiv", call.count, tile.samples)
             whole = f.mul(groups, tile.samples)
 
-        def samples(body, *, weights_outside: bool):  # noqa: ANN001, ANN202
+        def samples(body, *, weights_outside: bool):
             f.loop(whole, lambda s, _: body(s, tile.samples), step=tile.samples)
             if tile.samples > 1:
                 f.loop(call.count, lambda s, _: body(s, 1), start=whole)
@@ -128,7 +131,7 @@ class _Emitter:
                 weights_outside=False,
             )
 
-    def _each_block(self, body) -> None:  # noqa: ANN001
+    def _each_block(self, body) -> None:
         """Run the body for every block of output channels: groups of equal blocks in a loop."""
         f, weights = self.f, self.k.weights
         for size, first, count in self.block_groups:
@@ -166,11 +169,11 @@ class _Emitter:
         steps = {b - a for a, b in itertools.pairwise(starts)}
         if len(steps) == 1:
             return f.add(starts[0], f.mul(i, steps.pop()))
-        from convoi.codegen.types import I64  # noqa: PLC0415
+        from convoi.codegen.types import I64
 
         return f.load(f.at(f.module.table(I64, starts), i, I64), I64)
 
-    def _rows(self, sample: Index, samples: int, body) -> None:  # noqa: ANN001
+    def _rows(self, sample: Index, samples: int, body) -> None:
         """Run the body for every combination of runs, and every row (tile of rows) of it."""
         f, x, y = self.f, self.k.x, self.k.y
         for runs in itertools.product(*self.k.axes):
@@ -181,7 +184,7 @@ class _Emitter:
             )
             self._row_axes(runs, 0, _Rows(runs, samples, 1, start), body)
 
-    def _row_axes(self, runs: tuple[Run, ...], axis: int, rows: _Rows, body) -> None:  # noqa: ANN001
+    def _row_axes(self, runs: tuple[Run, ...], axis: int, rows: _Rows, body) -> None:
         if axis >= len(runs) - 1:
             body(rows)
             return
@@ -190,7 +193,7 @@ class _Emitter:
         run = runs[axis]
         whole = run.count // tile_rows * tile_rows
 
-        def one(height: int):  # noqa: ANN202
+        def one(height: int):
             def loop_body(i: Index, _: object) -> None:
                 place = self._advance(rows.place, runs, axis, i)
                 self._row_axes(
@@ -228,7 +231,7 @@ class _Emitter:
         width = min(self.k.tile.columns, run.count)
         whole = run.count // width * width
 
-        def one(columns: int):  # noqa: ANN202
+        def one(columns: int):
             def loop_body(i: Index, _: object) -> None:
                 self._tile(rows, self._advance(rows.place, runs, axis, i), columns, block)
 
@@ -252,7 +255,7 @@ class _Emitter:
             at = f.at(self.bias, block.channel, self.element)
             initial = [
                 f.load(f.at(at, v * self.vector.lanes, self.element), self.vector, align=64)
-                if self.vector.size == 64  # noqa: PLR2004 - a full cache line
+                if self.vector.size == 64
                 else f.load(f.at(at, v * self.vector.lanes, self.element), self.vector)
                 for v in range(block.vectors)
             ]
@@ -323,7 +326,7 @@ class _Emitter:
         high = f.add(f.sub(_divide(f, f.add(above, shift), size), shift // size), 1)
         return f.maximum(low, 0), f.minimum(high, taps.count)
 
-    def _taps(  # noqa: PLR0913 - the state of the loops
+    def _taps(
         self,
         runs: tuple[Run, ...],
         bounds: list[tuple[Index, Index]],
@@ -373,7 +376,7 @@ class _Emitter:
         first, last = bounds[axis] if axis < len(bounds) else (0, taps.count)
         return f.loop(last, one, accumulators, start=first)
 
-    def _channels(  # noqa: PLR0913 - the state of the loops
+    def _channels(
         self,
         x: Value,
         w: Value,
@@ -391,7 +394,7 @@ class _Emitter:
             w_channel = f.at(w, f.mul(c, block.vectors * lanes), self.element)
             for i, (x_tap, w_tap) in enumerate(taps):
                 if i:
-                    f.next_block()
+                    x_channel = f.opaque(x_channel)
                 vectors = [
                     f.load(f.at(w_channel, w_tap + v * lanes, self.element), self.vector)
                     for v in range(block.vectors)
