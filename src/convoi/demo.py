@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import time
@@ -60,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> float:
     shown = held_out.subset(range(_SHOWN))
     images = shown.source.take(range(_SHOWN))[:, 0]
     _print_side_by_side(images)
-    for prediction, truth in zip(classifier.predict(shown), np.asarray(shown.y), strict=True):
-        print(f"predicted {prediction}, is {truth}".ljust(2 * images.shape[2] + 3), end="")
-    print("\n")
+    answers = zip(classifier.predict(shown), np.asarray(shown.y), strict=True)
+    texts = [f"predicted {prediction}, is {truth}" for prediction, truth in answers]
+    print("   ".join(text.ljust(2 * images.shape[2]) for text in texts).rstrip() + "\n")
 
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,17 +110,24 @@ def _write_images(images: NDArray[np.uint8], folder: Path) -> None:
 
 
 def _print_next_steps(model: Path) -> None:
-    convoi = "convoi"
-    if shutil.which(convoi) is None:
-        convoi = os.path.relpath(Path(sys.executable).with_name(convoi))
     print(f"The model is {model}, and the digits above are images beside it. What to try next:\n")
-    for command in (
+    convoi = _command()
+    for arguments in (
         f"predict {model} {model.parent}/*.png --top 3",
         f"summary {model}",
         "train digits",
         "train PHOTOS --image-size 64      where PHOTOS has one folder of images per class",
     ):
-        print(f"    {convoi} {command}")
+        print(f"    {convoi} {arguments}")
+
+
+def _command() -> str:
+    """Return how to call the command that belongs to this interpreter."""
+    if shutil.which("convoi") is not None:
+        return "convoi"
+    command = Path(sys.executable).with_name("convoi")
+    here = Path.cwd()
+    return str(command.relative_to(here) if command.is_relative_to(here) else command)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 import convoi
 from convoi.cli import cache, evaluate, predict, summary, train
+from convoi.cli.options import examples
 from convoi.errors import ConvoiError
 
 if TYPE_CHECKING:
@@ -25,8 +26,11 @@ EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 
-_EPILOG = (
-    "Exit status: 0 success, 1 error, 2 wrong usage, 130 interrupted. "
+_EPILOG = examples(
+    "convoi train digits",
+    "convoi predict model.safetensors photo.png",
+) + (
+    "\n\nExit status: 0 success, 1 error, 2 wrong usage, 130 interrupted, 141 output not read. "
     "With CONVOI_DEBUG=1 errors show their traceback."
 )
 
@@ -36,9 +40,10 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the context of typer, or of click
         """Run a command; end the process with the status that its error stands for."""
-        warnings.showwarning = _show_warning
         try:
-            result = super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                result = super().invoke(ctx)
             sys.stdout.flush()
         except KeyboardInterrupt:
             _report("interrupted")

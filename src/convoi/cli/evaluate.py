@@ -14,12 +14,13 @@ from convoi.cli.options import (
     SkipUnreadable,
     Source,
     Threads,
+    examples,
 )
 from convoi.cli.output import print_json, print_lines, print_table
 
-EXAMPLES = (
-    "Examples: convoi evaluate model.safetensors digits · "
-    "convoi evaluate photos.safetensors photos/ --json"
+EXAMPLES = examples(
+    "convoi evaluate model.safetensors digits",
+    "convoi evaluate photos.safetensors photos/ --json",
 )
 
 MAX_MATRIX = 20

@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+NETWORKS = "lenet5, two_conv, vgg, resnet, mobilenet, fcn, inception_time"
+"""The names of networks, which are written out so that ``--help`` need not import them."""
+
 SOURCE_HELP = (
     "A named data set (digits, fashion-mnist), a folder with one folder of images per class, an "
     ".npz file, or IDX files."
@@ -21,6 +24,16 @@ class Task(str, Enum):
     auto = "auto"
     classification = "classification"
     regression = "regression"
+
+
+class Augmentation(str, Enum):
+    """Augmentations by name."""
+
+    auto = "auto"
+    light = "light"
+    natural = "natural"
+    strong = "strong"
+    none = "none"
 
 
 class Layout(str, Enum):
@@ -77,3 +90,16 @@ def parse_sizes(
     if len(parts) not in counts or not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise typer.BadParameter(f"{text!r} is no size like {example}.")
     return tuple(int(part) for part in parts)
+
+
+def check_network(name: str) -> str:
+    """Return the name of a network, or raise typer.BadParameter."""
+    names = ("auto", *NETWORKS.split(", "))
+    if name not in names:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(names)}.")
+    return name
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a help text, with a line for each command."""
+    return "\n\n".join(("Examples:", *commands))

@@ -40,7 +40,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 def _text(cell: object) -> str:
     if isinstance(cell, float):
-        return f"{cell:.4g}" if abs(cell) >= 1e4 or 0 < abs(cell) < 1e-4 else f"{cell:.4f}"
+        return f"{cell:.4f}"
     if isinstance(cell, int) and not isinstance(cell, bool):
         return f"{cell:,}"
     return str(cell)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convoi.cli.options import ArrayLayout, AsJson, Layout, ModelFile, Threads
+from convoi.cli.options import ArrayLayout, AsJson, Layout, ModelFile, Threads, examples
 from convoi.cli.output import print_json, print_table
 from convoi.errors import DataError, DataFileError
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from convoi.data import Dataset
     from convoi.estimators import ImageClassifier, ImageRegressor
 
-EXAMPLES = (
-    "Examples: convoi predict model.safetensors cat.jpg dog.jpg · "
-    "convoi predict model.safetensors photos/ --top 3 --json · "
-    "convoi predict model.safetensors arrays.npz"
+EXAMPLES = examples(
+    "convoi predict photos.safetensors cat.jpg dog.jpg",
+    "convoi predict photos.safetensors holiday/ --top 3 --json",
+    "convoi predict photos.safetensors arrays.npz",
 )
 
 _AT_A_TIME = 64  # image files that are decoded into one array

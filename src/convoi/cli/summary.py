@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convoi.cli.options import AsJson, parse_sizes
+from convoi.cli.options import NETWORKS, AsJson, examples, parse_sizes
 from convoi.cli.output import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from convoi.nn import Network
 
-EXAMPLES = (
-    "Examples: convoi summary model.safetensors · "
-    "convoi summary resnet --input-shape 3x32x32 --outputs 100"
+EXAMPLES = examples(
+    "convoi summary model.safetensors",
+    "convoi summary resnet --input-shape 3x32x32 --outputs 100",
 )
 
 
@@ -24,8 +24,7 @@ def summary(
         str,
         typer.Argument(
             metavar="MODEL|NETWORK",
-            help="A model file, or the name of a network: lenet5, two_conv, vgg, resnet, "
-            "mobilenet, fcn, inception_time.",
+            help=f"A model file, or the name of a network: {NETWORKS}.",
             show_default=False,
         ),
     ],

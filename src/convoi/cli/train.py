@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convoi.cli.options import (
+    NETWORKS,
     ArrayLayout,
     AsJson,
+    Augmentation,
     DataDir,
     Layout,
     SkipUnreadable,
     Source,
     Task,
     Threads,
+    check_network,
+    examples,
     parse_sizes,
 )
 from convoi.cli.output import print_json, print_lines
@@ -25,10 +29,10 @@ if TYPE_CHECKING:
     from convoi.data import Dataset
     from convoi.estimators import ImageClassifier, ImageRegressor
 
-EXAMPLES = (
-    "Examples: convoi train digits · "
-    "convoi train photos/ --image-size 64 --validation 0.1 --output photos.safetensors · "
-    "convoi train fashion-mnist --checkpoint run.ckpt --resume"
+EXAMPLES = examples(
+    "convoi train digits",
+    "convoi train photos/ --image-size 64 --validation 0.1 --output photos.safetensors",
+    "convoi train fashion-mnist --checkpoint run.checkpoint --resume",
 )
 
 
@@ -38,8 +42,8 @@ def train(
     network: Annotated[
         str,
         typer.Option(
-            help="auto, lenet5, two_conv, vgg, resnet or mobilenet; auto chooses by the size of "
-            "the images and their number."
+            help=f"{NETWORKS}; or auto, which chooses by the size of the images and their number.",
+            callback=check_network,
         ),
     ] = "auto",
     epochs: Annotated[
@@ -64,12 +68,12 @@ def train(
         ),
     ] = None,
     augment: Annotated[
-        str,
+        Augmentation,
         typer.Option(
-            help="Random changes of the images: auto, light (shifts), natural (also mirrored), "
-            "strong (also with a box cut out) or none."
+            help="Random changes of the images: shifts (light), also mirroring (natural), also "
+            "cutting a box out (strong)."
         ),
-    ] = "auto",
+    ] = Augmentation.auto,
     no_augment: Annotated[
         bool, typer.Option("--no-augment", help="The same as --augment none.")
     ] = False,
@@ -134,7 +138,7 @@ def train(
         epochs="auto" if epochs is None else epochs,
         batch_size="auto" if batch_size is None else batch_size,
         learning_rate="auto" if learning_rate is None else learning_rate,
-        augment=None if no_augment or augment == "none" else augment,
+        augment=None if no_augment or augment is Augmentation.none else augment.value,
         validation_fraction=validation,
         random_state=seed,
         threads=threads,
@@ -214,9 +218,10 @@ def _described(report: dict[str, Any]) -> list[str]:
     shape = "x".join(map(str, report["sample_shape"]))
     kind = f"{len(report['classes'])} classes" if report["classes"] else "values"
     lines = [
-        f"Trained on {report['samples']:,} samples of {shape}, {kind}: "
-        f"{report['epochs']} epochs in {report['seconds']:.1f} s, "
-        f"{report['network']['parameters']:,} parameters",
+        (
+            f"Trained on {report['samples']:,} samples of {shape}, {kind}: {report['epochs']} "
+            f"epochs in {report['seconds']:.1f} s, {report['network']['parameters']:,} parameters"
+        ),
     ]
     for part in ("training", "validation", "test"):
         figures = report[part]

@@ -25,7 +25,7 @@ def assemble(module: Module, target: Target, *, optimize: bool = False) -> bytes
     in kernels (and may upset the order that keeps accumulators in registers). Scalar code that
     LLVM is to vectorise asks for them.
     """
-    import llvmlite.binding as llvm
+    import llvmlite.binding as llvm  # noqa: PLC0415 - kept out of ``import convoi``
 
     text = str(module)
     debug = settings().debug
@@ -50,9 +50,9 @@ def assemble(module: Module, target: Target, *, optimize: bool = False) -> bytes
 
 
 @functools.cache
-def target_machine(target: Target) -> Any:
+def target_machine(target: Target) -> Any:  # noqa: ANN401 - llvmlite has no types
     """Return LLVM's machine for a target."""
-    import llvmlite.binding as llvm
+    import llvmlite.binding as llvm  # noqa: PLC0415 - kept out of ``import convoi``
 
     initialize_llvm()
     return llvm.Target.from_triple(target.triple).create_target_machine(

@@ -10,7 +10,8 @@ calls of each, and the arguments of each call. The executor is the same for all 
                     call.kernel(arguments, first sample, samples, fresh)
 
 ``fresh`` is 1 for the first convoy of a chunk: sums over the chunk begin there, so no pass is
-needed that clears them. An argument is ``base + first * per_sample + chunk * per_chunk + thread * per_thread``.
+needed that clears them. An argument is
+``base + first * per_sample + chunk * per_chunk + thread * per_thread``.
 
 No thread has to take part: a thread that finds no chunk left only waits until those that were
 taken are done. So a program finishes even if its workers never wake up, and results do not depend
@@ -19,17 +20,18 @@ on who did what.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convoi.codegen.builder import Function, Module
-from convoi.codegen.types import I8, I32, I64, POINTER, VOID, Value, constant
-from convoi.runtime.tables import ARGUMENT, CALL, GATE, PROGRAM, SEGMENT
+from convoi.codegen.types import I8, I32, I64, POINTER, VOID, Index, Value, constant
+from convoi.runtime.tables import ARGUMENT, CALL, GATE, MAX_ARGUMENTS, PROGRAM, SEGMENT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from convoi.codegen.target import Target
 
-MAX_ARGUMENTS = 32
-"""The most pointers that a kernel takes."""
 SPINS_BEFORE_YIELD = 256
 FLUSH_TO_ZERO_X86 = 0x8040
 FLUSH_TO_ZERO_AARCH64 = 1 << 24
@@ -37,13 +39,15 @@ FLUSH_TO_ZERO_AARCH64 = 1 << 24
 RUN = "convoi_run"
 EXECUTE = "convoi_execute"
 WORK = "convoi_work"
+_WAIT = "convoi_wait"
 
 
 def emit_executor(target: Target) -> Module:
     """Return the module with ``convoi_run``, ``convoi_execute`` and ``convoi_work``."""
     module = Module()
+    _emit_wait(module, target)
     _emit_run(module, target)
-    _emit_execute(module, target)
+    _emit_execute(module)
     _emit_work(module, target)
     return module
 
@@ -60,8 +64,10 @@ def _pause(f: Function, target: Target) -> None:
         f.call("llvm.aarch64.hint", VOID, constant(I32, 1))
 
 
-def _wait_until(f: Function, target: Target, pointer: Value, goal: Value) -> None:
-    """Wait until an int64 in memory equals the goal; give the core away after a while."""
+def _emit_wait(module: Module, target: Target) -> None:
+    """``wait(pointer, goal)``: wait until an int64 equals the goal; soon yield the core."""
+    f = module.function(_WAIT, [POINTER, I64])
+    pointer, goal = f.arguments
     spins = f.emit(POINTER, "alloca i64")
     f.store(f.value(0), spins)
 
@@ -75,6 +81,11 @@ def _wait_until(f: Function, target: Target, pointer: Value, goal: Value) -> Non
 
     with f.when(f.compare("ne", f.load_acquire(pointer), goal)):
         f.repeat(again)
+    f.ret()
+
+
+def _wait(f: Function, pointer: Value, goal: Value) -> None:
+    f.emit_void(f"call void @{_WAIT}(ptr {pointer.text}, i64 {goal.text})")
 
 
 def _emit_run(module: Module, target: Target) -> None:
@@ -83,90 +94,108 @@ def _emit_run(module: Module, target: Target) -> None:
     program, thread = f.arguments
     pointers = f.emit(POINTER, f"alloca [{MAX_ARGUMENTS} x ptr], align 64")
     restore = _flush_denormals(f, target)
-    segments = f.load(f.at(program, PROGRAM.segments, I64), POINTER)
-    calls = f.load(f.at(program, PROGRAM.calls, I64), POINTER)
-    arguments = f.load(f.at(program, PROGRAM.arguments, I64), POINTER)
+    run = _Run(
+        f,
+        thread,
+        pointers,
+        segments=f.load(f.at(program, PROGRAM.segments, I64), POINTER),
+        calls=f.load(f.at(program, PROGRAM.calls, I64), POINTER),
+        arguments=f.load(f.at(program, PROGRAM.arguments, I64), POINTER),
+    )
+    f.loop(_field(f, program, PROGRAM.segment_count), lambda i, _: run.segment(i))
+    restore()
+    f.ret()
 
-    def run_call(
-        call_index: Value, chunk: Value, first: Value, n: Value, fresh: Value
-    ) -> None:
-        call = f.at(calls, f.mul(call_index, CALL.words), I64)
-        kernel = f.load(f.at(call, CALL.kernel, I64), POINTER)
-        base = f.at(arguments, f.mul(_field(f, call, CALL.first_argument), ARGUMENT.words), I64)
 
-        def argument(i: object, _: list[Value]) -> None:
-            if not isinstance(i, Value):
-                i = f.value(i)  # type: ignore[arg-type]
-            record = f.at(base, f.mul(i, ARGUMENT.words), I64)
-            address = f.load(f.at(record, ARGUMENT.base, I64), POINTER)
-            offset = f.mul(first, _field(f, record, ARGUMENT.per_sample))
-            offset = f.add(offset, f.mul(chunk, _field(f, record, ARGUMENT.per_chunk)))
-            offset = f.add(offset, f.mul(thread, _field(f, record, ARGUMENT.per_thread)))
-            f.store(f.at(address, offset, I8), f.at(pointers, i, POINTER))
+@dataclass(frozen=True)
+class _Convoy:
+    """Samples that pass through the calls of a segment together."""
 
-        f.loop(_field(f, call, CALL.arguments), argument)
-        f.emit_void(
-            f"call void {kernel.text}(ptr {pointers.text}, i64 {first.text}, i64 {n.text}, "
-            f"i64 {fresh.text})"
-        )
+    chunk: Value
+    first: Value
+    count: Value
+    fresh: Value
 
-    def run_segment(i: object, _: list[Value]) -> None:
-        segment = f.at(segments, f.mul(i, SEGMENT.words), I64)  # type: ignore[arg-type]
+
+@dataclass(frozen=True)
+class _Run:
+    """The nested loops of ``run``, from segments to the arguments of a call."""
+
+    f: Function
+    thread: Value
+    pointers: Value
+    """Memory for the pointers of a call."""
+    segments: Value
+    calls: Value
+    arguments: Value
+
+    def segment(self, number: Index) -> None:
+        """Take chunks of a segment until none is left, then wait until all are done."""
+        f = self.f
+        segment = f.at(self.segments, f.mul(number, SEGMENT.words), I64)
         chunks = _field(f, segment, SEGMENT.chunks)
         samples = _field(f, segment, SEGMENT.samples)
-        convoy = _field(f, segment, SEGMENT.convoy)
         granule = _field(f, segment, SEGMENT.granule)
-        first_call = _field(f, segment, SEGMENT.first_call)
-        last_call = f.value(f.add(first_call, _field(f, segment, SEGMENT.calls)))
         following = f.at(segment, SEGMENT.next_chunk, I64)
         done = f.at(segment, SEGMENT.chunks_done, I64)
         units = f.integer("sdiv", f.add(samples, f.sub(granule, 1)), granule)
 
-        def bound(chunk: object) -> Value:
-            unit = f.integer("sdiv", f.mul(chunk, units), chunks)  # type: ignore[arg-type]
+        def bound(chunk: Index) -> Value:
+            unit = f.integer("sdiv", f.mul(chunk, units), chunks)
             return f.value(f.minimum(f.mul(unit, granule), samples))
 
         def next_chunk() -> Value:
             chunk = f.fetch_add(following, 1)
             mine = f.compare("slt", chunk, chunks)
             with f.when(mine):
-                begin, end = bound(chunk), bound(f.add(chunk, 1))
-                _convoys(f, begin, end, convoy, chunk, first_call, last_call)
+                self._chunk(segment, chunk, bound(chunk), bound(f.add(chunk, 1)))
                 f.fetch_add(done, 1)
             return mine
 
-        def _convoys(
-            f: Function,
-            begin: Value,
-            end: Value,
-            convoy: Value,
-            chunk: Value,
-            first_call: Value,
-            last_call: Value,
-        ) -> None:
-            count = f.integer("sdiv", f.add(f.sub(end, begin), f.sub(convoy, 1)), convoy)
-
-            def one(i: object, _: list[Value]) -> None:
-                first = f.value(f.add(begin, f.mul(i, convoy)))  # type: ignore[arg-type]
-                n = f.value(f.minimum(convoy, f.sub(end, first)))
-                fresh = f.convert("zext", f.compare("eq", first, begin), I64)
-                f.loop(
-                    last_call,
-                    lambda c, _: run_call(f.value(c), chunk, first, n, fresh),
-                    start=first_call,
-                )
-
-            f.loop(count, one)
-
         f.repeat(next_chunk)
-        _wait_until(f, target, done, chunks)
+        _wait(f, done, chunks)
 
-    f.loop(_field(f, program, PROGRAM.segment_count), run_segment)
-    restore()
-    f.ret()
+    def _chunk(self, segment: Value, chunk: Value, begin: Value, end: Value) -> None:
+        """Let the samples of a chunk pass through the calls, convoy by convoy."""
+        f = self.f
+        convoy = _field(f, segment, SEGMENT.convoy)
+        first_call = _field(f, segment, SEGMENT.first_call)
+        last_call = f.value(f.add(first_call, _field(f, segment, SEGMENT.calls)))
+        count = f.integer("sdiv", f.add(f.sub(end, begin), f.sub(convoy, 1)), convoy)
+
+        def one(i: Index, _: object) -> None:
+            first = f.value(f.add(begin, f.mul(i, convoy)))
+            n = f.value(f.minimum(convoy, f.sub(end, first)))
+            fresh = f.convert("zext", f.compare("eq", first, begin), I64)
+            samples = _Convoy(chunk, first, n, fresh)
+            f.loop(last_call, lambda call, _: self._call(call, samples), start=first_call)
+
+        f.loop(count, one)
+
+    def _call(self, number: Index, convoy: _Convoy) -> None:
+        """Call a kernel for a convoy."""
+        f = self.f
+        call = f.at(self.calls, f.mul(number, CALL.words), I64)
+        kernel = f.load(f.at(call, CALL.kernel, I64), POINTER)
+        first_argument = _field(f, call, CALL.first_argument)
+        base = f.at(self.arguments, f.mul(first_argument, ARGUMENT.words), I64)
+
+        def argument(i: Index, _: object) -> None:
+            record = f.at(base, f.mul(i, ARGUMENT.words), I64)
+            address = f.load(f.at(record, ARGUMENT.base, I64), POINTER)
+            offset = f.mul(convoy.first, _field(f, record, ARGUMENT.per_sample))
+            offset = f.add(offset, f.mul(convoy.chunk, _field(f, record, ARGUMENT.per_chunk)))
+            offset = f.add(offset, f.mul(self.thread, _field(f, record, ARGUMENT.per_thread)))
+            f.store(f.at(address, offset, I8), f.at(self.pointers, i, POINTER))
+
+        f.loop(_field(f, call, CALL.arguments), argument)
+        f.emit_void(
+            f"call void {kernel.text}(ptr {self.pointers.text}, i64 {convoy.first.text}, "
+            f"i64 {convoy.count.text}, i64 {convoy.fresh.text})"
+        )
 
 
-def _flush_denormals(f: Function, target: Target):
+def _flush_denormals(f: Function, target: Target) -> Callable[[], object]:
     """Set flush-to-zero; return the function that emits its restoration."""
     if target.is_x86:
         saved = f.emit(POINTER, "alloca i32")
@@ -177,14 +206,12 @@ def _flush_denormals(f: Function, target: Target):
         return lambda: f.call("llvm.x86.sse.ldmxcsr", VOID, saved)
     if target.is_aarch64:
         before = f.call("llvm.aarch64.get.fpcr", I64)
-        f.call(
-            "llvm.aarch64.set.fpcr", VOID, f.integer("or", before, FLUSH_TO_ZERO_AARCH64)
-        )
+        f.call("llvm.aarch64.set.fpcr", VOID, f.integer("or", before, FLUSH_TO_ZERO_AARCH64))
         return lambda: f.call("llvm.aarch64.set.fpcr", VOID, before)
     return lambda: None
 
 
-def _emit_execute(module: Module, target: Target) -> None:
+def _emit_execute(module: Module) -> None:
     """``execute(gate, program)``: run a program on this thread and on waiting workers.
 
     The gate counts up; while it is odd, workers may enter. The caller leaves only when every
@@ -196,7 +223,7 @@ def _emit_execute(module: Module, target: Target) -> None:
     f.fetch_add(f.at(gate, GATE.generation, I64), 1)
     f.emit_void(f"call void @{RUN}(ptr {program.text}, i64 0)")
     f.fetch_add(f.at(gate, GATE.generation, I64), 1)
-    _wait_until(f, target, f.at(gate, GATE.active, I64), f.value(0))
+    _wait(f, f.at(gate, GATE.active, I64), f.value(0))
     f.ret()
 
 
@@ -234,5 +261,3 @@ def _emit_work(module: Module, target: Target) -> None:
 
     f.repeat(again)
     f.ret()
-
-

@@ -63,7 +63,7 @@ def current_target() -> Target:
 
 @functools.cache
 def _target(name: str) -> Target:
-    import llvmlite.binding as llvm
+    import llvmlite.binding as llvm  # noqa: PLC0415 - kept out of ``import convoi``
 
     initialize_llvm()
     triple = llvm.get_process_triple()
@@ -104,7 +104,7 @@ def _host_vectors(features: dict[str, bool]) -> tuple[int, int]:
 @functools.cache
 def initialize_llvm() -> None:
     """Prepare LLVM for generating code for this machine."""
-    import llvmlite.binding as llvm
+    import llvmlite.binding as llvm  # noqa: PLC0415 - kept out of ``import convoi``
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from convoi.compiler.channelwise import ChannelAffine
-from convoi.compiler.select import Selection
 from convoi.compiler.steps import ExternalOperand, Operand, ValueOperand
-from convoi.compiler.tasks import Task
 from convoi.graph import INPUT
 from convoi.kernels.packing import Pack, Unpack, sample_record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convoi.compiler.select import Selection
+    from convoi.compiler.tasks import Task
 
 SOURCE = "source"
 GEOMETRY = "geometry"

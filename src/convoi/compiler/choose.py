@@ -88,7 +88,7 @@ def correlate_choice(y: Layout, axes: tuple[Axis, ...], target: Target) -> Corre
     counts = [axis[0].count if axis else 0 for axis in axes]
     rows = counts[-2] if len(counts) > 1 else 1
     columns = counts[-1] if counts else 1
-    slot = _Slot(y.vector.size, target)
+    slot = Slot(y.vector.size, target)
     for size in range(1, min(max(limits), y.blocks) + 1):
         blocks = blocks_for(y.blocks, size)
         for tile in _tiles(limits[size], rows, columns, outermost_samples=rows * columns == 1):
@@ -112,7 +112,7 @@ def _tiles(most: int, rows: int, columns: int, *, outermost_samples: bool) -> li
 
 
 @dataclass(frozen=True)
-class _Slot:
+class Slot:
     """What a vector instruction costs."""
 
     vector_bytes: int
@@ -132,17 +132,17 @@ class _Slot:
         return vectors + (broadcasts / 2 if self.target.registers > 16 else broadcasts)
 
 
-def _correlate_cost(size: int, tile: Tile, rows: int, columns: int, slot: _Slot) -> float:
+def _correlate_cost(size: int, tile: Tile, rows: int, columns: int, slot: Slot) -> float:
     """Return the cost of all positions for one block of channels, per tap and input channel."""
     if tile.samples > 1:
-        return _tile_cost(size, tile.samples, slot) / tile.samples
+        return tile_cost(size, tile.samples, slot) / tile.samples
     row_tiles = [tile.rows] * (rows // tile.rows) + ([rows % tile.rows] if rows % tile.rows else [])
     whole, rest = divmod(columns, tile.columns)
     total = 0.0
     for height, count in _counted(row_tiles):
-        per_row = whole * _tile_cost(size, height * tile.columns, slot)
+        per_row = whole * tile_cost(size, height * tile.columns, slot)
         if rest:
-            per_row += _tile_cost(size, height * rest, slot)
+            per_row += tile_cost(size, height * rest, slot)
         total += count * per_row
     return total
 
@@ -151,7 +151,7 @@ def _counted(items: list[int]) -> list[tuple[int, int]]:
     return [(key, len(list(group))) for key, group in itertools.groupby(items)]
 
 
-def _tile_cost(size: int, positions: int, slot: _Slot) -> float:
+def tile_cost(size: int, positions: int, slot: Slot) -> float:
     """Return the cost of one tap and input channel of a tile."""
     products = size * positions
     loads = slot.loads(size, positions)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from convoi.graph import Node
 from convoi.kernels.expression import Derivative, Expression, Formula, Sum
 from convoi.ops import Add, Pointwise, PointwiseBackward
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convoi.graph import Node
 
 
 class ExpressionBuilder:

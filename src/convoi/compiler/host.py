@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convoi.codegen.target import Target
 from convoi.compiler.boundary import PACK
 from convoi.compiler.memory import PARAMETERS, STATISTICS, TRANSPOSED, ParameterPlace
-from convoi.compiler.pipeline import Compiled
-from convoi.compiler.sources import Source
 from convoi.kernels.base import executor_addresses, kernel_address
 from convoi.kernels.packing import Pack, sample_record
-from convoi.runtime.program import Instance
 from convoi.runtime.threads import NativeLoops, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from convoi.codegen.target import Target
+    from convoi.compiler.pipeline import Compiled
+    from convoi.compiler.sources import Source
+    from convoi.ops import Array
+    from convoi.runtime.program import Instance
 
 
 @functools.cache
@@ -27,20 +33,20 @@ def worker_pool(target: Target) -> Pool:
 
 
 def complete_parameters(
-    compiled: Compiled, parameters: Mapping[str, NDArray]
-) -> dict[str, NDArray]:
+    compiled: Compiled, parameters: Mapping[str, Array]
+) -> dict[str, Array]:
     """Return the parameters with those that recipes make of them."""
     made = {name: recipe(parameters) for name, recipe in compiled.recipes.items()}
     return {**parameters, **made}
 
 
-def typed_memory(instance: Instance, buffer: str, dtype: str) -> NDArray:
+def typed_memory(instance: Instance, buffer: str, dtype: str) -> Array:
     """Return a buffer as an array of a dtype."""
     return instance.memory(buffer).view(dtype)
 
 
 def store_parameters(
-    instance: Instance, compiled: Compiled, parameters: Mapping[str, NDArray], dtype: str
+    instance: Instance, compiled: Compiled, parameters: Mapping[str, Array], dtype: str
 ) -> None:
     """Write all packings of the parameters, and the constants, into an instance's memory."""
     arrays = complete_parameters(compiled, parameters)
@@ -59,7 +65,7 @@ def store_parameters(
 
 def read_parameter(
     instance: Instance, place: ParameterPlace, shape: tuple[int, ...], dtype: str
-) -> NDArray:
+) -> Array:
     """Return a parameter from an instance's memory."""
     memory = typed_memory(instance, place.buffer, dtype)
     packed = memory[place.offset : place.offset + place.packing.size]

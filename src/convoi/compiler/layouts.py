@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convoi.codegen.target import Target
 from convoi.compiler.choose import lanes_for
-from convoi.compiler.tasks import Task
+from convoi.compiler.choose_winograd import (
+    backward_choice,
+    forward_choice,
+    gradient_choice,
+    gradient_halo,
+)
 from convoi.graph import INPUT, Graph, Node
 from convoi.kernels.grid import Axis, backward_axis, forward_axis, reaches
 from convoi.kernels.layout import Layout, Pair
@@ -24,6 +27,18 @@ from convoi.ops import (
     Shape,
     Unflatten,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from convoi.codegen.target import Target
+    from convoi.compiler.tasks import Task
+
+
+MOST_UNPADDED = 8
+"""Channels of an input up to which it is worth keeping it without padding."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +102,16 @@ def is_depthwise(conv: Conv, channels: int) -> bool:
     return conv.groups == channels == conv.filters and channels > 1
 
 
-def place_values(graph: Graph, tasks: Sequence[Task], dtype: str, target: Target) -> dict[str, Placed]:
+def place_values(
+    graph: Graph,
+    tasks: Sequence[Task],
+    dtype: str,
+    target: Target,
+    *,
+    winograd: bool = True,
+) -> dict[str, Placed]:
     """Return how every value that a task reads or stores lies in memory."""
-    halos = _halos(graph, tasks)
+    halos = _halos(graph, tasks, dtype, target, winograd=winograd)
     placed: dict[str, Placed] = {}
     values = [INPUT]
     values += [
@@ -110,7 +132,7 @@ def place_values(graph: Graph, tasks: Sequence[Task], dtype: str, target: Target
     return placed
 
 
-def _layout(  # noqa: PLR0913 - what a layout follows from
+def _layout(
     graph: Graph,
     value: str,
     shape: Shape,
@@ -120,7 +142,7 @@ def _layout(  # noqa: PLR0913 - what a layout follows from
 ) -> Layout:
     channels, *spatial = shape
     lanes = lanes_for(channels, dtype, target)
-    if value == INPUT or _is_packed_input(graph, value):
+    if channels <= MOST_UNPADDED and _is_packed_input(graph, value):
         lanes = 1 if _only_broadcast(graph, value) else lanes
     halo = halos.get(value, ())
     return Layout(channels, tuple(spatial), lanes, dtype, halo)
@@ -155,25 +177,38 @@ def _only_broadcast(graph: Graph, value: str) -> bool:
     return True
 
 
-def _halos(graph: Graph, tasks: Sequence[Task]) -> dict[str, tuple[Pair, ...]]:
+def _halos(
+    graph: Graph, tasks: Sequence[Task], dtype: str, target: Target, *, winograd: bool
+) -> dict[str, tuple[Pair, ...]]:
     """Return the halo that each value needs: the most that any of its readers reaches beyond."""
     halos: dict[str, tuple[Pair, ...]] = {}
+
+    def widen(value: str, needed: tuple[Pair, ...]) -> None:
+        known = halos.get(value, ((0, 0),) * len(needed))
+        halos[value] = tuple(
+            (max(a, c), max(b, d)) for (a, b), (c, d) in zip(needed, known, strict=True)
+        )
+
     for task in tasks:
         node = task.node
         conv = conv_of(node)
         if conv is None or not conv.kernel:
             continue
         value = node.inputs[0]
-        spatial = graph.shape(value)[1:]
+        shape = graph.shape(value)
         if isinstance(node.op, ConvBackwardData):
-            axes = backward_axes(conv, node.op.input_shape[1:])
+            outputs = node.op.input_shape
+            widen(value, reaches(backward_axes(conv, outputs[1:]), shape[1:]))
+            choice = backward_choice(conv, outputs, dtype, target) if winograd else None
         else:
-            axes = forward_axes(conv, spatial)
-        needed = reaches(axes, spatial)
-        known = halos.get(value, ((0, 0),) * len(spatial))
-        halos[value] = tuple(
-            (max(a, c), max(b, d)) for (a, b), (c, d) in zip(needed, known, strict=True)
-        )
+            widen(value, reaches(forward_axes(conv, shape[1:]), shape[1:]))
+            choice = forward_choice(conv, shape, dtype, target) if winograd else None
+        if choice is not None:
+            widen(value, choice.tiling.reach(choice.offset, shape[1:]))
+        if isinstance(node.op, ConvBackwardWeight) and winograd:
+            gradient = gradient_choice(conv, shape, dtype, target)
+            if gradient is not None:
+                widen(node.inputs[1], gradient_halo(gradient))
     return halos
 
 
@@ -182,7 +217,7 @@ def _stays_a_grid(graph: Graph, value: str) -> bool:
     if value in graph.inputs or value in graph.outputs:
         return False
     node = graph.node(value)
-    if not isinstance(node.op, Flatten) or len(graph.shape(node.inputs[0])) < 2:  # noqa: PLR2004
+    if not isinstance(node.op, Flatten) or len(graph.shape(node.inputs[0])) < 2:
         return False
     return all(_reads_as_dense(reader, value) for reader in graph.consumers(value))
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from convoi.compiler.choose import convoy_size
-from convoi.compiler.segments import StepSegment
-from convoi.compiler.select import Selection
 from convoi.compiler.steps import (
     BlockOperand,
     ExternalOperand,
@@ -15,22 +13,32 @@ from convoi.compiler.steps import (
     Operand,
     Packing,
     ParameterOperand,
+    ScratchOperand,
     Step,
     SumOperand,
     ValueOperand,
 )
 from convoi.kernels.base import kernel_address
 from convoi.kernels.halo import ClearHalo
-from convoi.kernels.layout import Layout
 from convoi.runtime.buffers import ALIGNMENT, round_up
 from convoi.runtime.program import Argument, Buffer, Extent, KernelCall, Segment, Space
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from convoi.compiler.segments import StepSegment
+    from convoi.compiler.select import Selection
+    from convoi.kernels.layout import Layout
+
 ARENA = "arena"
+SCRATCH = "scratch"
 BATCH = "batch"
 PARAMETERS = "parameters"
 TRANSPOSED = "transposed"
 STATISTICS = "statistics"
 GRADIENTS = "gradients"
+SHARES = 8
+"""Parts into which the units of a segment that runs once are cut, for threads to take."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,7 @@ class MemoryPlanner:
         self._blocks: dict[str, int] = {}
         self._externals: dict[str, int] = {}
         self._sums: dict[str, int] = {}
+        self._scratch = 0
         self._where: dict[str, tuple[int, int]] = {}
         """For each value of an arena: its segment and its offset per sample."""
         self._in_batch: dict[str, int] = {}
@@ -140,6 +149,7 @@ class MemoryPlanner:
         itemsize = self.selection.itemsize
         buffers = [
             Buffer(ARENA, Space.THREAD, arena_bytes),
+            Buffer(SCRATCH, Space.THREAD, self._scratch),
             Buffer(BATCH, Space.BATCH, batch_bytes),
             Buffer(PARAMETERS, Space.FIXED, self.ends[PARAMETERS] * itemsize),
             Buffer(TRANSPOSED, Space.FIXED, self.ends[TRANSPOSED] * itemsize),
@@ -238,7 +248,10 @@ class MemoryPlanner:
                     cleared.add(root)
             calls.append(self.call(step, number))
         if segment.whole:
-            return Segment(tuple(calls), convoy=1, extent=Extent.FIXED)
+            at_once = -(-segment.units // SHARES)
+            return Segment(
+                tuple(calls), convoy=at_once, extent=Extent.FIXED, units=segment.units
+            )
         return Segment(tuple(calls), convoy=self._convoys[number], granule=self.granule)
 
     def _clear_call(self, root: str) -> KernelCall:
@@ -268,6 +281,9 @@ class MemoryPlanner:
         if isinstance(operand, BlockOperand):
             self._blocks[operand.name] = max(operand.bytes, self._blocks.get(operand.name, 0))
             return Argument(operand.name, operand.offset, operand.per_unit)
+        if isinstance(operand, ScratchOperand):
+            self._scratch = max(self._scratch, operand.bytes)
+            return Argument(SCRATCH)
         if isinstance(operand, ExternalOperand):
             self._externals[operand.name] = operand.per_sample
             return Argument(operand.name, 0, operand.per_sample)

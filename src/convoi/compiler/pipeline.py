@@ -9,22 +9,14 @@ Each pass is a function in a file of its own; none of them changes what another 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from convoi.codegen.target import Target
-from convoi.compiler import (  # noqa: F401 - rules register themselves
-    choose,
-    rules_convolution,
-    rules_loss,
-    rules_norm,
-    rules_pointwise,
-    rules_pool,
-    rules_shape,
-)
+from convoi.compiler import choose
 from convoi.compiler.boundary import select_input, select_output
 from convoi.compiler.layouts import place_values
 from convoi.compiler.memory import MemoryPlan, MemoryPlanner
+from convoi.compiler.rules import select_tasks
 from convoi.compiler.segments import StepSegment, cut_segments
 from convoi.compiler.select import Selection
 from convoi.compiler.simplify import (
@@ -33,13 +25,20 @@ from convoi.compiler.simplify import (
     simplify_inference,
     sink_flatten,
 )
-from convoi.compiler.steps import Constant
 from convoi.compiler.tasks import fuse
 from convoi.config import Debug, settings
 from convoi.graph import Graph, TrainingGraph, differentiate
-from convoi.kernels.layout import Layout
-from convoi.ops import Loss
 from convoi.runtime.program import Chunking, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from convoi.codegen.target import Target
+    from convoi.compiler.steps import Constant
+    from convoi.kernels.layout import Layout
+    from convoi.ops import Loss
+
+Precision: TypeAlias = Literal["default", "high"]
 
 OUTPUT = "output"
 PREDICTION = "prediction"
@@ -58,16 +57,17 @@ class Compiled:
     """How the packed input lies."""
 
 
-def compile_inference(graph: Graph, dtype: str, target: Target) -> Compiled:
+def compile_inference(
+    graph: Graph, dtype: str, target: Target, *, winograd: bool = True
+) -> Compiled:
     """Return the program that computes a network's output."""
     simplified = simplify_inference(graph)
     graph = simplified.graph
     tasks = fuse(graph)
-    placed = place_values(graph, tasks, dtype, target)
-    selection = Selection(graph, placed, dtype, target)
+    placed = place_values(graph, tasks, dtype, target, winograd=winograd)
+    selection = Selection(graph, placed, dtype, target, winograd=winograd)
     packed_input, tasks = select_input(selection, tasks)
-    for task in tasks:
-        selection.select(task)
+    select_tasks(selection, tasks)
     select_output(selection, graph.outputs[0], OUTPUT)
     segments = cut_segments(selection.steps, selection.aliases)
     report_segments(segments)
@@ -87,19 +87,20 @@ class CompiledTraining:
 
 
 def compile_training(
-    graph: Graph, loss: Loss, dtype: str, target: Target, *, augment: bool
+    graph: Graph, loss: Loss, dtype: str, target: Target, *, augment: bool, winograd: bool = True
 ) -> CompiledTraining:
     """Return the program that computes a loss and the gradients of all parameters."""
     training = differentiate(sink_flatten(graph), loss)
     simplified = normalizations_to_affine(training.graph)
     step = simplified.graph
     tasks = fuse(step)
-    placed = place_values(step, tasks, dtype, target)
+    placed = place_values(step, tasks, dtype, target, winograd=winograd)
     gradient_of = {value: name for name, value in training.gradients.items()}
-    selection = Selection(step, placed, dtype, target, gradient_of)
+    selection = Selection(
+        step, placed, dtype, target, gradient_of, training=True, winograd=winograd
+    )
     packed_input, tasks = select_input(selection, tasks, augment=augment)
-    for task in tasks:
-        selection.select(task)
+    select_tasks(selection, tasks)
     select_output(selection, training.prediction, PREDICTION)
     segments = cut_segments(selection.steps, selection.aliases)
     report_segments(segments)

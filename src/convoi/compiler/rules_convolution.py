@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convoi.compiler import choose
+from convoi.compiler import choose, rules_winograd
 from convoi.compiler.expressions import ExpressionBuilder
 from convoi.compiler.layouts import Placed, backward_axes, conv_of, forward_axes, is_depthwise
 from convoi.compiler.select import Selection, rule
 from convoi.compiler.steps import Operand, ParameterOperand, ValueOperand
-from convoi.compiler.tasks import Task
 from convoi.kernels.channel_sum import ChannelSumAccumulate
 from convoi.kernels.correlate import Correlate
 from convoi.kernels.depthwise import (
@@ -21,10 +20,15 @@ from convoi.kernels.depthwise import (
     DepthwiseWeightGradient,
     depthwise_indices,
 )
-from convoi.kernels.grid import Axis
 from convoi.kernels.weight_gradient import WeightGradient
 from convoi.kernels.weights import WeightLayout
-from convoi.ops import ChannelSum, Conv, ConvBackwardData, ConvBackwardWeight, Dense
+from convoi.ops import Array, ChannelSum, Conv, ConvBackwardData, ConvBackwardWeight, Dense
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convoi.compiler.tasks import Task
+    from convoi.kernels.grid import Axis
 
 
 def _conv(task: Task) -> Conv:
@@ -45,6 +49,8 @@ def forward(selection: Selection, task: Task) -> None:
     weight, *bias = node.parameters
     y = selection.layout(task.output)
     bias_operands = [selection.vector(bias[0], y.stride)] if bias else []
+    if rules_winograd.try_forward(selection, task, conv, bias_operands):
+        return
     if is_depthwise(conv, x.layout.channels):
         packed = _depthwise_weight(selection, weight, conv, y.lanes)
     else:
@@ -66,9 +72,9 @@ def forward(selection: Selection, task: Task) -> None:
 def backward_data(selection: Selection, task: Task) -> None:
     """Select the kernel of the gradient with respect to the input."""
     conv = _conv(task)
-    op = task.node.op
-    if not isinstance(op, ConvBackwardData):
-        raise TypeError(op)
+    op = task.operation(ConvBackwardData)
+    if rules_winograd.try_backward(selection, task, conv, op.input_shape):
+        return
     weight = task.node.parameters[0]
     dx = selection.placed[task.output]
     axes = backward_axes(conv, op.input_shape[1:])
@@ -95,7 +101,7 @@ def _backward_layout(
     )
 
 
-def _correlate(  # noqa: PLR0913 - the parts of a convolution
+def _correlate(
     selection: Selection,
     task: Task,
     axes: tuple[Axis, ...],
@@ -149,6 +155,8 @@ def backward_weight(selection: Selection, task: Task) -> None:
     x, dy = selection.placed[x_value], selection.placed[dy_value]
     axes = forward_axes(conv, x.layout.spatial)
     gradient = selection.gradient(task.output)
+    if rules_winograd.try_gradient(selection, task, conv, gradient):
+        return
     operands: list[Operand] = [ValueOperand(x_value), ValueOperand(dy_value)]
     if is_depthwise(conv, x.layout.channels):
         taps = choose.depthwise_taps(selection.target)
@@ -206,7 +214,7 @@ def _backward_indices(layout: WeightLayout, dx: Placed) -> NDArray[np.int64]:
     return np.where(feature < 0, -1, k * int(features.max() + 1) + feature)
 
 
-def _mask(layout: WeightLayout, x: Placed) -> NDArray | None:
+def _mask(layout: WeightLayout, x: Placed) -> Array | None:
     """Return a one for each weight of a tap and a zero for padding that would not stay zero."""
     features = x.feature_map()
     padded_features = features is not None and bool((features < 0).any())

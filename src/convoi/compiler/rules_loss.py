@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from convoi.codegen.types import I64
 from convoi.compiler.layouts import Placed
 from convoi.compiler.select import Selection, rule
 from convoi.compiler.steps import BlockOperand, ExternalOperand, Operand, ValueOperand
-from convoi.compiler.tasks import Task
 from convoi.errors import CompilationError
 from convoi.graph import TARGET, WEIGHT, Node
 from convoi.kernels import loss as losses
 from convoi.kernels import softmax as softmaxes
-from convoi.kernels.base import Kernel
 from convoi.kernels.dropout import DropoutMasked as DropoutKernel
-from convoi.kernels.layout import Layout
 from convoi.kernels.packing import PackTensor
 from convoi.ops import (
     CrossEntropy,
@@ -24,6 +23,11 @@ from convoi.ops import (
     Softmax,
     SoftmaxBackward,
 )
+
+if TYPE_CHECKING:
+    from convoi.compiler.tasks import Task
+    from convoi.kernels.base import Kernel
+    from convoi.kernels.layout import Layout
 
 LOSS = "loss"
 PACK_TARGET = "pack target"
@@ -108,9 +112,7 @@ def softmax_backward(selection: Selection, task: Task) -> None:
 def dropout(selection: Selection, task: Task) -> None:
     """Select the kernel that finds the mask again from the seed, in both directions."""
     x, _ = task.node.inputs
-    op = task.node.op
-    if not isinstance(op, DropoutMasked):
-        raise TypeError(op)
+    op = task.operation(DropoutMasked)
     kernel = DropoutKernel(
         selection.layout(x),
         selection.layout(task.output),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from convoi.codegen.types import I64
 from convoi.compiler.rules_pointwise import channelwise
 from convoi.compiler.select import Selection, rule
 from convoi.compiler.steps import BlockOperand, GradientOperand, Operand, SumOperand, ValueOperand
-from convoi.compiler.tasks import Task
-from convoi.graph import Node
 from convoi.kernels import moments as moment_kernels
 from convoi.kernels import norm
 from convoi.kernels.expression import Expression
@@ -21,6 +21,10 @@ from convoi.ops import (
     BatchNormGradientSums,
     Row,
 )
+
+if TYPE_CHECKING:
+    from convoi.compiler.tasks import Task
+    from convoi.graph import Node
 
 CHUNKS = BlockOperand("hyper", I64.size)
 """The number of chunks of the batch that is running: the first field of the step's record."""

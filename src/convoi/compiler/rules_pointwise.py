@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from convoi.compiler.channelwise import ChannelAffine
 from convoi.compiler.expressions import ExpressionBuilder
 from convoi.compiler.select import Selection, rule
 from convoi.compiler.steps import Operand, ValueOperand
-from convoi.compiler.tasks import Task
 from convoi.kernels.expression import Affine, Formula
-from convoi.kernels.sources import Channels, Source, Tensor
 from convoi.kernels.pointwise import Pointwise as PointwiseKernel
+from convoi.kernels.sources import Channels, Source, Tensor
 from convoi.ops import Add, Pointwise, PointwiseBackward
+
+if TYPE_CHECKING:
+    from convoi.compiler.tasks import Task
 
 
 @rule(Pointwise, PointwiseBackward, Add)

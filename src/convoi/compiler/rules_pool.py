@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from convoi.compiler.select import Selection, rule
 from convoi.compiler.steps import ValueOperand
-from convoi.compiler.tasks import Task
 from convoi.kernels import lp_pool, pool
 from convoi.ops import (
     AveragePool,
@@ -15,11 +16,14 @@ from convoi.ops import (
     MaxPoolBackward,
 )
 
+if TYPE_CHECKING:
+    from convoi.compiler.tasks import Task
+
 
 @rule(MaxPool)
 def max_pool(selection: Selection, task: Task) -> None:
     """Select the forward pass."""
-    op, (x,) = task.node.op, task.node.inputs
+    op, (x,) = task.operation(MaxPool), task.node.inputs
     kernel = pool.MaxPool(
         selection.layout(x), selection.layout(task.output), op.size, op.stride, op.padding
     )
@@ -29,10 +33,10 @@ def max_pool(selection: Selection, task: Task) -> None:
 @rule(MaxPoolBackward)
 def max_pool_backward(selection: Selection, task: Task) -> None:
     """Select the backward pass; an absorbed node is the rectifier before the pool."""
-    op, values = task.node.op.pool, task.node.inputs
-    layouts = [selection.layout(value) for value in (*values, task.output)]
+    op, values = task.operation(MaxPoolBackward).pool, task.node.inputs
+    x, y, dy, dx = (selection.layout(value) for value in (*values, task.output))
     kernel = pool.MaxPoolBackward(
-        *layouts, op.size, op.stride, op.padding, relu=bool(task.absorbed)
+        x, y, dy, dx, op.size, op.stride, op.padding, relu=bool(task.absorbed)
     )
     selection.value_step(task, kernel, [ValueOperand(value) for value in values])
 
@@ -40,7 +44,7 @@ def max_pool_backward(selection: Selection, task: Task) -> None:
 @rule(AveragePool)
 def average_pool(selection: Selection, task: Task) -> None:
     """Select the forward pass."""
-    op, (x,) = task.node.op, task.node.inputs
+    op, (x,) = task.operation(AveragePool), task.node.inputs
     kernel = pool.AveragePool(
         selection.layout(x),
         selection.layout(task.output),
@@ -55,7 +59,7 @@ def average_pool(selection: Selection, task: Task) -> None:
 @rule(AveragePoolBackward)
 def average_pool_backward(selection: Selection, task: Task) -> None:
     """Select the backward pass."""
-    op, (dy,) = task.node.op.pool, task.node.inputs
+    op, (dy,) = task.operation(AveragePoolBackward).pool, task.node.inputs
     kernel = pool.AveragePoolBackward(
         selection.layout(dy),
         selection.layout(task.output),
@@ -68,9 +72,9 @@ def average_pool_backward(selection: Selection, task: Task) -> None:
 
 
 @rule(LpPool)
-def lp(selection: Selection, task: Task) -> None:
+def lp_pool_forward(selection: Selection, task: Task) -> None:
     """Select the forward pass."""
-    op, (x,) = task.node.op, task.node.inputs
+    op, (x,) = task.operation(LpPool), task.node.inputs
     kernel = lp_pool.LpPool(
         selection.layout(x), selection.layout(task.output), op.size, op.stride, op.padding, op.p
     )
@@ -78,9 +82,9 @@ def lp(selection: Selection, task: Task) -> None:
 
 
 @rule(LpPoolBackward)
-def lp_backward(selection: Selection, task: Task) -> None:
+def lp_pool_backward(selection: Selection, task: Task) -> None:
     """Select the backward pass."""
-    op, values = task.node.op.pool, task.node.inputs
-    layouts = [selection.layout(value) for value in (*values, task.output)]
-    kernel = lp_pool.LpPoolBackward(*layouts, op.size, op.stride, op.padding, op.p)
+    op, values = task.operation(LpPoolBackward).pool, task.node.inputs
+    x, y, dy, dx = (selection.layout(value) for value in (*values, task.output))
+    kernel = lp_pool.LpPoolBackward(x, y, dy, dx, op.size, op.stride, op.padding, op.p)
     selection.value_step(task, kernel, [ValueOperand(value) for value in values])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from convoi.compiler.select import Selection, rule
 from convoi.compiler.steps import ValueOperand
-from convoi.compiler.tasks import Task
 from convoi.kernels import shape as kernels
-from convoi.kernels.layout import Layout
 from convoi.kernels.merge import CopyChannels
 from convoi.kernels.upsample import Upsample as UpsampleKernel
 from convoi.kernels.upsample import UpsampleBackward as UpsampleBackwardKernel
@@ -24,6 +23,10 @@ from convoi.ops import (
     UpsampleBackward,
     ZeroPad,
 )
+
+if TYPE_CHECKING:
+    from convoi.compiler.tasks import Task
+    from convoi.kernels.layout import Layout
 
 
 @rule(Flatten)
@@ -62,18 +65,21 @@ def unflatten(selection: Selection, task: Task) -> None:
     selection.value_step(task, kernels.Unflatten(x.layout, y), [ValueOperand(source)])
 
 
-@rule(ZeroPad, Crop)
-def pad_or_crop(selection: Selection, task: Task) -> None:
+@rule(ZeroPad)
+def zero_pad(selection: Selection, task: Task) -> None:
     """Select the copy of positions to others."""
+    _move_positions(selection, task, tuple(low for low, _ in task.operation(ZeroPad).padding))
+
+
+@rule(Crop)
+def crop(selection: Selection, task: Task) -> None:
+    """Select the copy of positions to others."""
+    _move_positions(selection, task, tuple(-low for low, _ in task.operation(Crop).padding))
+
+
+def _move_positions(selection: Selection, task: Task, offset: tuple[int, ...]) -> None:
     (source,) = task.node.inputs
-    op = task.node.op
-    if not isinstance(op, ZeroPad | Crop):
-        raise TypeError(op)
-    sign = 1 if isinstance(op, ZeroPad) else -1
-    offset = tuple(sign * low for low, _ in op.padding)
-    kernel = kernels.CopyPositions(
-        selection.layout(source), selection.layout(task.output), offset
-    )
+    kernel = kernels.CopyPositions(selection.layout(source), selection.layout(task.output), offset)
     selection.value_step(task, kernel, [ValueOperand(source)])
 
 
@@ -81,9 +87,8 @@ def pad_or_crop(selection: Selection, task: Task) -> None:
 def upsample(selection: Selection, task: Task) -> None:
     """Select the repetition of positions."""
     (source,) = task.node.inputs
-    kernel = UpsampleKernel(
-        selection.layout(source), selection.layout(task.output), task.node.op.scale
-    )
+    scale = task.operation(Upsample).scale
+    kernel = UpsampleKernel(selection.layout(source), selection.layout(task.output), scale)
     selection.value_step(task, kernel, [ValueOperand(source)])
 
 
@@ -91,9 +96,8 @@ def upsample(selection: Selection, task: Task) -> None:
 def upsample_backward(selection: Selection, task: Task) -> None:
     """Select the sum over repeated positions."""
     (dy,) = task.node.inputs
-    kernel = UpsampleBackwardKernel(
-        selection.layout(dy), selection.layout(task.output), task.node.op.scale
-    )
+    scale = task.operation(UpsampleBackward).scale
+    kernel = UpsampleBackwardKernel(selection.layout(dy), selection.layout(task.output), scale)
     selection.value_step(task, kernel, [ValueOperand(dy)])
 
 
@@ -104,35 +108,24 @@ def concatenate(selection: Selection, task: Task) -> None:
     counts = [selection.layout(value).channels for value in task.node.inputs]
     firsts = [0, *itertools.accumulate(counts)]
     for value, first, count in zip(task.node.inputs, firsts, counts, strict=False):
-        _copy_channels(selection, task, value, selection.layout(value), target, (0, first, count))
+        kernel = CopyChannels(selection.layout(value), target, 0, first, count)
+        selection.value_step(task, kernel, [ValueOperand(value)])
 
 
 @rule(ChannelSlice)
 def channel_slice(selection: Selection, task: Task) -> None:
     """Select the copy of some channels."""
     (source,) = task.node.inputs
-    op = task.node.op
     x, y = selection.layout(source), selection.layout(task.output)
-    _copy_channels(selection, task, source, x, y, (op.start, 0, y.channels))
+    kernel = CopyChannels(x, y, task.operation(ChannelSlice).start, 0, y.channels)
+    selection.value_step(task, kernel, [ValueOperand(source)])
 
 
 @rule(ChannelPad)
 def channel_pad(selection: Selection, task: Task) -> None:
     """Select the copy of channels between channels of zeros."""
     (source,) = task.node.inputs
-    op = task.node.op
     x, y = selection.layout(source), selection.layout(task.output)
-    kernel = CopyChannels(x, y, 0, op.before, x.channels, clear=True)
-    selection.value_step(task, kernel, [ValueOperand(source)])
-
-
-def _copy_channels(  # noqa: PLR0913 - the parts of a copy
-    selection: Selection,
-    task: Task,
-    source: str,
-    x: Layout,
-    y: Layout,
-    place: tuple[int, int, int],
-) -> None:
-    kernel = CopyChannels(x, y, *place)
+    before = task.operation(ChannelPad).before
+    kernel = CopyChannels(x, y, 0, before, x.channels, clear=True)
     selection.value_step(task, kernel, [ValueOperand(source)])

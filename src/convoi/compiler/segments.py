@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from convoi.compiler.steps import Step
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convoi.compiler.steps import Step
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,8 @@ class StepSegment:
 
     steps: tuple[Step, ...]
     whole: bool
+    units: int = 1
+    """Units that threads share, in segments that run once."""
 
 
 def cut_segments(steps: Sequence[Step], aliases: dict[str, str]) -> tuple[StepSegment, ...]:
@@ -21,7 +27,8 @@ def cut_segments(steps: Sequence[Step], aliases: dict[str, str]) -> tuple[StepSe
 
     A step runs in the first segment in which everything that it needs is there: the sample values
     of the same segment or of earlier ones, and batch values (moments, sums) of earlier ones. Even
-    levels are passed by convoys; an odd level holds the steps that run once between them.
+    levels are passed by convoys; an odd level holds the steps that run once between them. Steps
+    that run once and need nothing come first.
     """
     level_of: dict[str, int] = {}
     levels: dict[int, list[Step]] = {}
@@ -32,12 +39,17 @@ def cut_segments(steps: Sequence[Step], aliases: dict[str, str]) -> tuple[StepSe
     for step in steps:
         needed = [level_of[value] for value in step.needs]
         if step.whole:
-            level = max(n + 1 - n % 2 for n in needed)
+            level = max((n + 1 - n % 2 for n in needed), default=-1)
         else:
             level = max([0, *map(level_at, step.reads), *(n + 1 for n in needed)])
         levels.setdefault(level, []).append(step)
         for value in step.writes:
             level_of[value] = level
-    return tuple(
-        StepSegment(tuple(levels[level]), whole=level % 2 == 1) for level in sorted(levels)
-    )
+    segments: list[StepSegment] = []
+    for level in sorted(levels):
+        if level % 2 == 0:
+            segments.append(StepSegment(tuple(levels[level]), whole=False))
+            continue
+        for units, group in itertools.groupby(levels[level], key=lambda step: step.units):
+            segments.append(StepSegment(tuple(group), whole=True, units=units))
+    return tuple(segments)

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convoi.codegen.target import Target
 from convoi.codegen.types import FLOATS
-from convoi.compiler.channelwise import ChannelAffine
-from convoi.compiler.layouts import Placed
 from convoi.compiler.steps import (
     BlockOperand,
     Constant,
@@ -26,12 +23,17 @@ from convoi.compiler.steps import (
     ValueOperand,
 )
 from convoi.compiler.tasks import Task
-from convoi.errors import CompilationError
-from convoi.graph import Graph
-from convoi.kernels.base import Kernel
-from convoi.kernels.layout import Layout
-from convoi.kernels.weights import WeightLayout
-from convoi.ops import Operation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convoi.codegen.target import Target
+    from convoi.compiler.layouts import Placed
+    from convoi.graph import Graph
+    from convoi.kernels.base import Kernel
+    from convoi.kernels.layout import Layout
+    from convoi.kernels.weights import WeightLayout
+    from convoi.ops import Array, Operation
 
 Rule = Callable[["Selection", Task], None]
 RULES: dict[type[Operation], Rule] = {}
@@ -60,6 +62,9 @@ class Selection:
     gradient_of: Mapping[str, str] = field(default_factory=dict)
     """For values that are gradients of parameters: the parameter."""
     training: bool = False
+    """Whether parameters change from call to call, so that they are repacked by steps."""
+    winograd: bool = True
+    """Whether Winograd's forms may be used."""
     steps: list[Step] = field(default_factory=list)
     packings: dict[str, Packing] = field(default_factory=dict)
     constants: dict[str, Constant] = field(default_factory=dict)
@@ -83,7 +88,7 @@ class Selection:
 
     # What rules say ---------------------------------------------------------------------------
 
-    def step(  # noqa: PLR0913 - the parts of a step
+    def step(
         self,
         label: str,
         kernel: Kernel,
@@ -92,10 +97,11 @@ class Selection:
         writes: Sequence[str] = (),
         needs: Sequence[str] = (),
         whole: bool = False,
+        units: int = 1,
     ) -> None:
         """Add a step."""
         self.steps.append(
-            Step(label, kernel, tuple(operands), tuple(writes), tuple(needs), whole)
+            Step(label, kernel, tuple(operands), tuple(writes), tuple(needs), whole, units)
         )
 
     def value_step(
@@ -140,22 +146,8 @@ class Selection:
         )
         return GradientOperand(name)
 
-    def constant(self, name: str, numbers: NDArray) -> BlockOperand:
+    def constant(self, name: str, numbers: Array) -> BlockOperand:
         """Return numbers that nobody changes."""
         if name not in self.constants:
             self.constants[name] = Constant(name, np.ascontiguousarray(numbers, self.dtype))
         return BlockOperand(name, self.constants[name].numbers.nbytes)
-
-    def select(self, task: Task) -> None:
-        """Apply the rule of a task's main node."""
-        found = RULES.get(type(task.node.op))
-        if found is None:
-            for type_, candidate in RULES.items():
-                if isinstance(task.node.op, type_):
-                    found = candidate
-                    break
-        if found is None:
-            message = f"No kernel computes {task.node.op!r}, which is a defect of Convoi."
-            raise CompilationError(message)
-        found(self, task)
-

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convoi.compiler.channelwise import ChannelAffine
 from convoi.graph import Graph, Node
 from convoi.ops import (
+    Array,
     BatchNorm,
     Conv,
     Dense,
@@ -28,7 +28,7 @@ from convoi.ops import (
     StandardizeBackward,
 )
 
-Recipe = Callable[[Mapping[str, NDArray]], NDArray]
+Recipe = Callable[[Mapping[str, Array]], Array]
 
 
 @dataclass(frozen=True)
@@ -148,18 +148,18 @@ class _Fold:
     norm: tuple[str, ...]
     eps: float
 
-    def _scale(self, parameters: Mapping[str, NDArray]) -> NDArray:
+    def _scale(self, parameters: Mapping[str, Array]) -> Array:
         scale, _, _, variance = (parameters[name].astype(np.float64) for name in self.norm)
-        result: NDArray = scale / np.sqrt(variance + self.eps)
+        result: Array = scale / np.sqrt(variance + self.eps)
         return result
 
-    def weight(self, parameters: Mapping[str, NDArray]) -> NDArray:
+    def weight(self, parameters: Mapping[str, Array]) -> Array:
         """Return w * scale."""
         weight = parameters[self.weight_name]
         scale = self._scale(parameters).reshape(-1, *(1,) * (weight.ndim - 1))
         return weight * scale
 
-    def bias(self, parameters: Mapping[str, NDArray]) -> NDArray:
+    def bias(self, parameters: Mapping[str, Array]) -> Array:
         """Return (b - mean) * scale + shift."""
         _, shift, mean, _ = (parameters[name].astype(np.float64) for name in self.norm)
         bias = 0.0 if self.bias_name is None else parameters[self.bias_name]
@@ -195,16 +195,16 @@ class _Affine:
     weight_name: str | None = None
     bias_name: str | None = None
 
-    def scale(self, parameters: Mapping[str, NDArray]) -> NDArray:
+    def scale(self, parameters: Mapping[str, Array]) -> Array:
         """Return what x is multiplied by."""
         deviation = parameters[self.deviation_name].astype(np.float64)
         if self.eps is not None:
             deviation = np.sqrt(deviation + self.eps)
         weight = 1.0 if self.weight_name is None else parameters[self.weight_name]
-        result: NDArray = weight / deviation
+        result: Array = weight / deviation
         return result
 
-    def shift(self, parameters: Mapping[str, NDArray]) -> NDArray:
+    def shift(self, parameters: Mapping[str, Array]) -> Array:
         """Return what is added to it."""
         scale = self.scale(parameters)
         mean = 0.0 if self.mean_name is None else parameters[self.mean_name]

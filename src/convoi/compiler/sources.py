@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from convoi.errors import ArgumentTypeError, ShapeError
 from convoi.kernels.pack_rows import SOURCE_TYPES
-from convoi.ops import Shape
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from convoi.ops import Array, Shape
+
 
 @dataclass(frozen=True)
 class Source:
     """An array of samples ``(n, *input_shape)`` that packing reads in place."""
 
-    array: NDArray
+    array: Array
     geometry: NDArray[np.int64]
     """Byte strides: of samples, channels and each spatial axis."""
     dtype: str
@@ -47,14 +52,14 @@ def open_source(X: ArrayLike, input_shape: Shape) -> Source:
         )
         raise ArgumentTypeError(message)
     if array.dtype.name not in SOURCE_TYPES or not array.dtype.isnative:
-        array = array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)  # noqa: PLR2004
+        array = array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
     strides = np.array(array.strides, np.int64)
     itemsize = array.itemsize
     contiguous = bool(strides[-1] == itemsize) or array.shape[-1] == 1
     channels = array.shape[1]
     interleaved = bool(
-        array.ndim > 2  # noqa: PLR2004
-        and 1 < channels
+        array.ndim > 2
+        and channels > 1
         and strides[1] == itemsize
         and strides[-1] == channels * itemsize
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convoi.kernels.base import Kernel
-from convoi.ops import ParameterKind
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convoi.kernels.base import Kernel
+    from convoi.kernels.weights import WeightLayout
+    from convoi.ops import Array, ParameterKind
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,13 @@ class ExternalOperand:
     per_sample: int = 0
 
 
+@dataclass(frozen=True)
+class ScratchOperand:
+    """Memory of a thread that a kernel needs while it runs, and nobody afterwards."""
+
+    bytes: int
+
+
 Operand: TypeAlias = (
     ValueOperand
     | ParameterOperand
@@ -70,6 +80,7 @@ Operand: TypeAlias = (
     | SumOperand
     | BlockOperand
     | ExternalOperand
+    | ScratchOperand
 )
 
 
@@ -86,6 +97,8 @@ class Step:
     """Batch values that must be complete before it runs."""
     whole: bool = False
     """Whether it runs once, after all samples, instead of once per convoy."""
+    units: int = 1
+    """Units of a step that runs once: threads share them."""
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -111,13 +124,13 @@ class Packing:
         """Elements."""
         return int(self.indices.size)
 
-    def pack(self, array: NDArray, dtype: str) -> NDArray:
+    def pack(self, array: Array, dtype: str) -> Array:
         """Return the packed elements of a parameter."""
         flat = np.append(np.asarray(array, dtype).ravel(), np.zeros(1, dtype))
-        packed: NDArray = flat[self.indices]
+        packed: Array = flat[self.indices]
         return packed
 
-    def unpack(self, packed: NDArray, shape: tuple[int, ...]) -> NDArray:
+    def unpack(self, packed: Array, shape: tuple[int, ...]) -> Array:
         """Return the parameter that packed elements hold."""
         flat = np.zeros(int(np.prod(shape, dtype=int)), packed.dtype)
         kept = self.indices >= 0
@@ -126,8 +139,38 @@ class Packing:
 
 
 @dataclass(frozen=True)
+class WinogradPacking(Packing):
+    """Weights in Winograd's domain: ``[f][block][input channel][output channel]``."""
+
+    layout: WeightLayout | None = None
+    matrix: NDArray[np.float64] | None = None
+    """Of the transform, with a column per tap."""
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        if self.matrix is None:
+            return 0
+        return int(self.indices.size // self.matrix.shape[1] * self.matrix.shape[0])
+
+    def pack(self, array: NDArray, dtype: str) -> NDArray:
+        """Return the transformed weights."""
+        if self.layout is None or self.matrix is None:
+            return super().pack(array, dtype)
+        packed = super().pack(np.asarray(array, np.float64), "float64")
+        layout, parts, start = self.layout, [], 0
+        for block in layout.blocks:
+            size = layout.taps * layout.inputs * block * layout.lanes
+            taps = packed[start : start + size].reshape(layout.taps, -1)
+            parts.append(self.matrix @ taps)
+            start += size
+        result: NDArray = np.concatenate(parts, axis=1).astype(dtype).ravel()
+        return result
+
+
+@dataclass(frozen=True)
 class Constant:
     """Numbers that kernels read and nobody changes, such as masks."""
 
     name: str
-    numbers: NDArray
+    numbers: Array

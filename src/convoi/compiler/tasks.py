@@ -8,9 +8,9 @@ needed in memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 from convoi.compiler.channelwise import ChannelAffine
-from convoi.graph import Graph, Node
 from convoi.ops import (
     Add,
     BatchNormalize,
@@ -19,10 +19,14 @@ from convoi.ops import (
     ConvBackwardData,
     Dense,
     MaxPoolBackward,
+    Operation,
     Pointwise,
     PointwiseBackward,
     ReLU,
 )
+
+if TYPE_CHECKING:
+    from convoi.graph import Graph, Node
 
 _WITH_EPILOGUE = (
     Conv,
@@ -40,12 +44,22 @@ MOST_OPERANDS = 12
 """Tensors that one kernel may read besides its main input."""
 
 
+OperationType = TypeVar("OperationType", bound=Operation)
+
+
 @dataclass(frozen=True)
 class Task:
     """A main node, and the nodes that its kernel applies to the result."""
 
     node: Node
     absorbed: tuple[Node, ...] = ()
+
+    def operation(self, type_: type[OperationType]) -> OperationType:
+        """Return the main node's operation, which is known to be of a type."""
+        if not isinstance(self.node.op, type_):
+            message = f"{self.node.op!r} is no {type_.__name__}."
+            raise TypeError(message)
+        return self.node.op
 
     @property
     def output(self) -> str:

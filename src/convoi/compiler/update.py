@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convoi.codegen.target import Target
 from convoi.codegen.types import FLOATS
 from convoi.compiler.memory import GRADIENTS, PARAMETERS, TRANSPOSED, MemoryPlan
 from convoi.kernels.base import Kernel, kernel_address
@@ -24,9 +21,16 @@ from convoi.kernels.optimizer import (
     ReduceGradients,
     SquaredNorm,
 )
-from convoi.ops import ParameterKind
+from convoi.ops import Array, ParameterKind
 from convoi.runtime.buffers import ALIGNMENT, round_up
 from convoi.runtime.program import Argument, Buffer, Extent, KernelCall, Plan, Segment, Space
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from convoi.codegen.target import Target
 
 GRANULES_AT_ONCE = 512
 """Granules that a thread takes at a time: 32 KiB of each arena."""
@@ -212,7 +216,7 @@ class Frame:
             )
         return index
 
-    def decay_factors(self) -> NDArray:
+    def decay_factors(self) -> Array:
         """Return the factor of the weight decay of every granule: 1 for weights, else 0."""
         per_granule = GRANULE_BYTES // self.itemsize
         factors = np.zeros(self._bytes(PARAMETERS) // GRANULE_BYTES, self.dtype)

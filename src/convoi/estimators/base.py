@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from convoi.training import Callback, Checkpoint
 
 _VALIDATION_FRACTION = 0.1  # set aside where early stopping needs some and none is given
-_READ_SAMPLES = 256  # that are read at a time from a data set
+_READ_SAMPLES = 512  # that are read at a time from a data set
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,8 @@ class ImageEstimator(Parameters, BaseEstimator, ABC):
         ValueError, TypeError
             If the data or a parameter cannot be used; the message names the sample or the
             parameter. Convoi's own errors derive from these.
+        KeyboardInterrupt
+            After Ctrl-C; the estimator then predicts with the network as far as it was trained.
         """
         self._check_parameters()
         network = getattr(self, "network_", None) if self.warm_start else None
@@ -185,7 +187,7 @@ class ImageEstimator(Parameters, BaseEstimator, ABC):
         """
         from convoi.estimators.model_files import save_estimator  # noqa: PLC0415 - safetensors
 
-        check_is_fitted(self)
+        check_is_fitted(self, "network_")
         save_estimator(self, path)
 
     @classmethod
@@ -305,9 +307,10 @@ class ImageEstimator(Parameters, BaseEstimator, ABC):
         seeds = self._seeds()
         rate = recipe.learning_rate if is_auto(self.learning_rate) else self.learning_rate
         with one_thread_in_workers():
-            network = run.network or self._new_network(data, objective, seeds[0])
+            # Set at once, so that a run that is interrupted leaves what it has reached.
+            self.network_ = run.network or self._new_network(data, objective, seeds[0])
             self.history_ = fit(
-                network,
+                self.network_,
                 objective.data.X,
                 objective.data.y,
                 epochs=recipe.epochs if is_auto(self.epochs) else self.epochs,
@@ -327,7 +330,6 @@ class ImageEstimator(Parameters, BaseEstimator, ABC):
                 threads=self.threads,
                 verbose=self.verbose,
             )
-        self.network_ = network
         return self
 
     def _train_once(self, data: TrainingSet) -> Self:
@@ -393,7 +395,7 @@ class ImageEstimator(Parameters, BaseEstimator, ABC):
 
     def _outputs(self, X: ArrayLike | Dataset) -> NDArray[np.float64]:
         """Return what the network makes of samples, (n, outputs)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "network_")
         if not isinstance(X, Dataset):
             samples = self._samples(X, reset=False)
             with one_thread_in_workers():

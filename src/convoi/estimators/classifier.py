@@ -13,7 +13,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from convoi.checks import check_real, refusal
+from convoi.checks import check_real, describe, refusal
 from convoi.data.targets import encode_classes
 from convoi.errors import ArgumentError, ArgumentTypeError, DataError
 from convoi.estimators.base import ImageEstimator
@@ -115,8 +115,8 @@ class ImageClassifier(ClassifierMixin, ImageEstimator):
     >>> from sklearn.datasets import load_digits
     >>> from convoi import ImageClassifier
     >>> images, y = load_digits().images, load_digits().target
-    >>> classifier = ImageClassifier(epochs=5, random_state=0).fit(images[:400], y[:400])
-    >>> classifier.score(images[400:500], y[400:500]) > 0.8
+    >>> classifier = ImageClassifier(epochs=15, random_state=0).fit(images[::4], y[::4])
+    >>> classifier.score(images[1::4], y[1::4]) > 0.9
     True
     """
 
@@ -357,8 +357,9 @@ def _codes(y: NDArray[Any], classes: NDArray[Any], counted: NDArray[np.bool_]) -
     if unknown.any():
         sample = int(unknown.argmax())
         raise DataError(
-            f"Sample {sample} of y has the label {y[sample]!r}, which is not one of the known "
-            f"classes {classes}. Give all of them as 'classes' in the first call of partial_fit."
+            f"Sample {sample} of y has the label {describe(y[sample])}, which is not one of the "
+            f"known classes {describe(classes.tolist())}. Give all of them as 'classes' in the "
+            "first call of partial_fit."
         )
     numbers: NDArray[np.int64] = codes.astype(np.int64)
     return numbers

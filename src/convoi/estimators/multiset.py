@@ -46,15 +46,16 @@ def as_multiset(X: NDArray[Any], y: NDArray[Any], weight: NDArray[np.float64]) -
     Parameters
     ----------
     X : ndarray of shape (n, ...)
-        Samples. Two of them are equal if all their bytes are.
+        Samples. Two of them are equal if they are in float32, which is what networks compute in;
+        their dtype does not matter.
     y : ndarray of shape (n,) or (n, outputs)
         Class codes or values.
     weight : ndarray of shape (n,)
         At least one greater than 0.
     """
     kept = np.flatnonzero(weight)
-    x_group = _group(X, kept)
-    y_group = _group(y, kept)
+    x_group = _ranks(X.astype(np.float32, copy=False) if X.dtype.kind == "f" else X, kept)
+    y_group = _ranks(y, kept)
     # Weights are the last key: their sum then has one order, too, and so one rounding.
     order = np.lexsort((weight[kept], y_group, x_group))
     x_group, y_group, kept = x_group[order], y_group[order], kept[order]
@@ -64,13 +65,13 @@ def as_multiset(X: NDArray[Any], y: NDArray[Any], weight: NDArray[np.float64]) -
     return Multiset(kept[starts], np.add.reduceat(weight[kept], starts))
 
 
-def _group(array: NDArray[Any], kept: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the rank of each of these rows among the different rows."""
-    rows = np.ascontiguousarray(array).reshape(len(array), -1)
+def _ranks(array: NDArray[Any], kept: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the rank of each of these rows among the different rows, compared value by value."""
+    rows = _ordered_bytes(array.reshape(len(array), -1))
     width = rows.shape[1] * rows.itemsize
     whole = rows.view(np.dtype((np.void, width)))[:, 0]  # compared byte by byte
     if len(kept) < len(whole):
-        rows, whole = rows[kept], whole[kept]
+        whole = whole[kept]
     order = np.argsort(whole, kind="stable")
     differs = np.zeros(len(order), np.intp)
     step = max(1, _COMPARED_BYTES // max(width, 1))
@@ -78,6 +79,27 @@ def _group(array: NDArray[Any], kept: NDArray[np.intp]) -> NDArray[np.intp]:
         these = order[start : start + step]
         before = order[start - 1 : start - 1 + len(these)]
         differs[start : start + step] = whole[these] != whole[before]
-    group = np.empty(len(order), np.intp)
-    group[order] = np.cumsum(differs)
-    return group
+    ranks = np.empty(len(order), np.intp)
+    ranks[order] = np.cumsum(differs)
+    return ranks
+
+
+def _ordered_bytes(array: NDArray[Any]) -> NDArray[Any]:
+    """Return unsigned integers whose bytes, from the first in memory on, are in the same order.
+
+    The bits of positive floats are ordered as integers are, those of negative ones the other way
+    round.
+    """
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    if array.dtype.kind == "b":
+        return array.view(np.uint8)
+    bits = np.dtype(f"u{array.itemsize}")
+    sign = bits.type(1 << 8 * array.itemsize - 1)
+    if array.dtype.kind == "f":
+        integers = (array + array.dtype.type(0)).view(bits)  # -0.0 becomes 0.0
+        integers ^= np.where(integers & sign, bits.type(~bits.type(0)), sign)
+    elif array.dtype.kind == "i":
+        integers = array.view(bits) ^ sign
+    else:
+        integers = array
+    return np.ascontiguousarray(integers, dtype=bits.newbyteorder(">"))

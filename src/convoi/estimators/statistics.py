@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from convoi.data import SampleSource
 
 _ELEMENTS = 1 << 21  # per step, so that no second copy of the data is made
+_NEGLIGIBLE = 1e-14  # deviation in relation to the mean
 _DRAWN = 4096  # samples that stand for all of a source: it decodes each that it is asked for
 
 
@@ -53,6 +54,6 @@ def channel_statistics(
     first /= weight.sum()
     second /= weight.sum()
     variance = np.maximum(second - first**2, 0.0)
+    mean, std = origin[:, 0] + first, np.sqrt(variance)
     # What remains of rounding is no deviation.
-    negligible = variance <= 1e-14 * (first**2 + origin[:, 0] ** 2)
-    return origin[:, 0] + first, np.where(negligible, 1.0, np.sqrt(variance))
+    return mean, np.where(std <= _NEGLIGIBLE * np.abs(mean), 1.0, std)

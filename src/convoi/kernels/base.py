@@ -5,19 +5,22 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import convoi
 from convoi.codegen.assemble import assemble
 from convoi.codegen.builder import Function, Module
 from convoi.codegen.executor import EXECUTE, RUN, WORK, emit_executor
-from convoi.codegen.target import Target
 from convoi.codegen.types import I64, POINTER, Value
 from convoi.runtime.linker import LINKER
 from convoi.runtime.object_store import OBJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convoi.codegen.target import Target
 
 _BUILD_LOCK = threading.Lock()
 

@@ -17,16 +17,16 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from convoi.codegen.types import Index, Value, constant
+from convoi.codegen.types import I64, Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.expression import Expression
+from convoi.kernels.expression import IDENTITY, Expression
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from convoi.codegen.builder import Function
+    from convoi.codegen.builder import Function, LoopBody
     from convoi.kernels.grid import Axis, Run
     from convoi.kernels.layout import Layout
     from convoi.kernels.weights import WeightLayout
@@ -63,11 +63,9 @@ class Correlate(Kernel):
     kernel: tuple[int, ...]
     tile: Tile
     bias: bool = False
-    epilogue: Expression = Expression(1)
+    epilogue: Expression = IDENTITY
     """Applied to each accumulator (input 0) and to the epilogue's tensors (inputs 1, 2, …)."""
     tensors: tuple[Layout, ...] = ()
-
-    optimize: ClassVar[bool] = False
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
@@ -108,17 +106,15 @@ class _Emitter:
             groups = f.integer("sdiv", call.count, tile.samples)
             whole = f.mul(groups, tile.samples)
 
-        def samples(body, *, weights_outside: bool):
+        def samples(body: Callable[[Index, int], None]) -> None:
             f.loop(whole, lambda s, _: body(s, tile.samples), step=tile.samples)
             if tile.samples > 1:
                 f.loop(call.count, lambda s, _: body(s, 1), start=whole)
-            del weights_outside
 
         if self.k.weights.size * self.element.size > KEPT_WEIGHTS:
             self._each_block(
                 lambda block: samples(
-                    lambda s, n: self._rows(s, n, lambda rows: self._columns(rows, block)),
-                    weights_outside=True,
+                    lambda s, n: self._rows(s, n, lambda rows: self._columns(rows, block))
                 )
             )
         else:
@@ -127,39 +123,36 @@ class _Emitter:
                     s,
                     n,
                     lambda rows: self._each_block(lambda block: self._columns(rows, block)),
-                ),
-                weights_outside=False,
+                )
             )
 
-    def _each_block(self, body) -> None:
+    def _each_block(self, body: Callable[[_Block], None]) -> None:
         """Run the body for every block of output channels: groups of equal blocks in a loop."""
-        f, weights = self.f, self.k.weights
         for size, first, count in self.block_groups:
-            width = size * weights.lanes
-            channel = sum(weights.blocks[:first]) * weights.lanes
-            starts = weights.starts[first : first + count]
+            self._equal_blocks(size, first, count, body)
 
-            def one(
-                i: Index,
-                _: object,
-                size: int = size,
-                first: int = first,
-                width: int = width,
-                channel: int = channel,
-                starts: tuple[int, ...] = starts,
-            ) -> None:
-                step = width * weights.taps * weights.reduction
-                offset = f.add(weights.block_offset(first), f.mul(i, step))
-                body(
-                    _Block(
-                        size,
-                        f.at(self.w, offset, self.element),
-                        f.add(channel, f.mul(i, width)),
-                        self._start(starts, i),
-                    )
+    def _equal_blocks(
+        self, size: int, first: int, count: int, body: Callable[[_Block], None]
+    ) -> None:
+        """Run the body for blocks of the same size, which follow one another."""
+        f, weights = self.f, self.k.weights
+        width = size * weights.lanes
+        channel = sum(weights.blocks[:first]) * weights.lanes
+        starts = weights.starts[first : first + count]
+        step = width * weights.taps * weights.reduction
+
+        def one(i: Index, _: object) -> None:
+            offset = f.add(weights.block_offset(first), f.mul(i, step))
+            body(
+                _Block(
+                    size,
+                    f.at(self.w, offset, self.element),
+                    f.add(channel, f.mul(i, width)),
+                    self._start(starts, i),
                 )
+            )
 
-            f.loop(count, one)
+        f.loop(count, one)
 
     def _start(self, starts: tuple[int, ...], i: Index) -> Index:
         """Return the first input channel of the i-th block of a group of blocks."""
@@ -169,11 +162,9 @@ class _Emitter:
         steps = {b - a for a, b in itertools.pairwise(starts)}
         if len(steps) == 1:
             return f.add(starts[0], f.mul(i, steps.pop()))
-        from convoi.codegen.types import I64
-
         return f.load(f.at(f.module.table(I64, starts), i, I64), I64)
 
-    def _rows(self, sample: Index, samples: int, body) -> None:
+    def _rows(self, sample: Index, samples: int, body: Callable[[_Rows], None]) -> None:
         """Run the body for every combination of runs, and every row (tile of rows) of it."""
         f, x, y = self.f, self.k.x, self.k.y
         for runs in itertools.product(*self.k.axes):
@@ -184,7 +175,9 @@ class _Emitter:
             )
             self._row_axes(runs, 0, _Rows(runs, samples, 1, start), body)
 
-    def _row_axes(self, runs: tuple[Run, ...], axis: int, rows: _Rows, body) -> None:
+    def _row_axes(
+        self, runs: tuple[Run, ...], axis: int, rows: _Rows, body: Callable[[_Rows], None]
+    ) -> None:
         if axis >= len(runs) - 1:
             body(rows)
             return
@@ -193,18 +186,16 @@ class _Emitter:
         run = runs[axis]
         whole = run.count // tile_rows * tile_rows
 
-        def one(height: int):
+        def one(height: int) -> LoopBody:
             def loop_body(i: Index, _: object) -> None:
                 place = self._advance(rows.place, runs, axis, i)
-                self._row_axes(
-                    runs, axis + 1, _Rows(runs, rows.samples, height, place), body
-                )
+                self._row_axes(runs, axis + 1, _Rows(runs, rows.samples, height, place), body)
 
             return loop_body
 
         self.f.loop(whole, one(tile_rows), step=tile_rows)
         if run.count > whole:
-            one(run.count - whole)(whole, None)
+            one(run.count - whole)(whole, [])
 
     def _advance(self, place: _Place, runs: tuple[Run, ...], axis: int, i: Index) -> _Place:
         """Return the place of the i-th position of a run along an axis."""
@@ -231,7 +222,7 @@ class _Emitter:
         width = min(self.k.tile.columns, run.count)
         whole = run.count // width * width
 
-        def one(columns: int):
+        def one(columns: int) -> LoopBody:
             def loop_body(i: Index, _: object) -> None:
                 self._tile(rows, self._advance(rows.place, runs, axis, i), columns, block)
 
@@ -239,7 +230,7 @@ class _Emitter:
 
         self.f.loop(whole, one(width), step=width)
         if run.count > whole:
-            one(run.count - whole)(whole, None)
+            one(run.count - whole)(whole, [])
 
     # The tile -------------------------------------------------------------------------------
 
@@ -260,12 +251,8 @@ class _Emitter:
                 for v in range(block.vectors)
             ]
         accumulators = [initial[v] for v in range(block.vectors) for _ in offsets]
-        bounds = [
-            self._tap_bounds(rows, axis, step) for axis, step in enumerate(place.steps[:-1])
-        ]
-        accumulators = self._taps(
-            rows.runs, bounds, x, block.weights, accumulators, offsets, block
-        )
+        bounds = [self._tap_bounds(rows, axis, step) for axis, step in enumerate(place.steps[:-1])]
+        accumulators = self._taps(rows.runs, bounds, x, block.weights, accumulators, offsets, block)
         self._finish(place, offsets, block, accumulators)
 
     def _prefetch(self, place: _Place, offsets: list[_Offsets], block: _Block) -> None:
@@ -275,9 +262,7 @@ class _Emitter:
             first = f.at(pointer, f.add(start, block.channel), self.element)
             for offset in offsets:
                 for v in range(block.vectors):
-                    f.prefetch(
-                        f.at(first, offset.tensors[i] + v * self.vector.lanes, self.element)
-                    )
+                    f.prefetch(f.at(first, offset.tensors[i] + v * self.vector.lanes, self.element))
 
     def _tile_offsets(self, rows: _Rows, columns: int) -> list[_Offsets]:
         """Return the constant offsets of the tile's positions from its first one."""
@@ -307,10 +292,7 @@ class _Emitter:
         taps, extent = run.taps, self.k.x.spatial[axis]
         height = rows.height if axis == len(rows.runs) - 2 else 1
         reach = run.input_step * (height - 1)
-        always = (
-            taps.lowest >= 0
-            and run.input_step * (run.count - 1) + taps.highest < extent
-        )
+        always = taps.lowest >= 0 and run.input_step * (run.count - 1) + taps.highest < extent
         if always or not taps.count:
             return 0, taps.count
         # The tile's first row meets `first` with tap 0, its last row `first + reach`.
@@ -326,7 +308,7 @@ class _Emitter:
         high = f.add(f.sub(_divide(f, f.add(above, shift), size), shift // size), 1)
         return f.maximum(low, 0), f.minimum(high, taps.count)
 
-    def _taps(
+    def _taps(  # noqa: PLR0917 - the state of the loops
         self,
         runs: tuple[Run, ...],
         bounds: list[tuple[Index, Index]],
@@ -376,7 +358,7 @@ class _Emitter:
         first, last = bounds[axis] if axis < len(bounds) else (0, taps.count)
         return f.loop(last, one, accumulators, start=first)
 
-    def _channels(
+    def _channels(  # noqa: PLR0917 - the state of the loops
         self,
         x: Value,
         w: Value,

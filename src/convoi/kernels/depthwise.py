@@ -10,18 +10,27 @@ in the runs of their axes (:mod:`convoi.kernels.grid`).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convoi.codegen.builder import Function
 from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.expression import Expression
-from convoi.kernels.grid import Axis, Run
-from convoi.kernels.layout import Layout
+from convoi.kernels.expression import IDENTITY, Expression
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from convoi.codegen.builder import Function
+    from convoi.kernels.grid import Axis, Run
+    from convoi.kernels.layout import Layout
+
+UNROLLED_PRODUCTS = 96
+"""Multiply-adds that the innermost loop may hold."""
 
 
 def depthwise_indices(channels: int, taps: int, lanes: int) -> NDArray[np.int64]:
@@ -45,7 +54,7 @@ class DepthwiseCorrelate(Kernel):
     columns: int
     """Positions of a tile."""
     bias: bool = False
-    epilogue: Expression = Expression(1)
+    epilogue: Expression = IDENTITY
     tensors: tuple[Layout, ...] = ()
 
     def pointer_count(self) -> int:
@@ -64,11 +73,9 @@ class DepthwiseCorrelate(Kernel):
                 ]
                 self._rows(f, pointers, runs, 0, starts, b)
 
-        f.loop(
-            call.count, lambda s, _: _nothing(f.loop(self.y.blocks, lambda b, _: one(s, b)))
-        )
+        f.loop(call.count, lambda s, _: f.loop(self.y.blocks, lambda b, _: one(s, b)))
 
-    def _rows(  # noqa: PLR0913 - the state of the loops
+    def _rows(  # noqa: PLR0917 - the state of the loops
         self,
         f: Function,
         pointers: Sequence[Value],
@@ -111,7 +118,7 @@ class DepthwiseCorrelate(Kernel):
         if run.count > whole:
             self._tile(f, pointers, runs, advanced(whole), run.count - whole, block)
 
-    def _tile(  # noqa: PLR0913 - the state of the loops
+    def _tile(  # noqa: PLR0917 - the state of the loops
         self,
         f: Function,
         pointers: Sequence[Value],
@@ -127,9 +134,7 @@ class DepthwiseCorrelate(Kernel):
         w = f.at(pointers[1], f.mul(block, taps * lanes), element)
         sums = [constant(vector, 0.0)] * columns
         if self.bias:
-            sums = [
-                f.load(f.at(pointers[2], f.mul(block, lanes), element), vector)
-            ] * columns
+            sums = [f.load(f.at(pointers[2], f.mul(block, lanes), element), vector)] * columns
         sums = self._taps(f, runs, 0, x, w, sums)
         last = runs[-1] if runs else None
         layouts = (*self.tensors, self.y)
@@ -138,14 +143,12 @@ class DepthwiseCorrelate(Kernel):
             for pointer, start in zip(pointers[2 + self.bias :], starts[1:], strict=True)
         ]
         for j, total in enumerate(sums):
-            shifts = [
-                j * last.step * layout.axis_strides[-1] if last else 0 for layout in layouts
-            ]
+            shifts = [j * last.step * layout.axis_strides[-1] if last else 0 for layout in layouts]
             places = [f.at(o, shift, element) for o, shift in zip(outputs, shifts, strict=True)]
             extra = [f.load(place, vector) for place in places[:-1]]
             f.store(self.epilogue.emit(f, [total, *extra]), places[-1])
 
-    def _taps(  # noqa: PLR0913 - the state of the loops
+    def _taps(  # noqa: PLR0917 - the state of the loops
         self,
         f: Function,
         runs: tuple[Run, ...],
@@ -191,13 +194,11 @@ class DepthwiseCorrelate(Kernel):
         return sums
 
 
-UNROLLED_PRODUCTS = 96
-"""Multiply-adds that the innermost loop may hold."""
-
-
 @dataclass(frozen=True)
 class DepthwiseWeightGradient(Kernel):
-    """The gradient of the weights, summed over the chunk. Pointers: x, dy, dw."""
+    """The gradient of the weights, summed over the chunk."""
+
+    arguments: ClassVar[tuple[str, ...]] = ("x", "dy", "dw")
 
     x: Layout
     dy: Layout
@@ -206,17 +207,12 @@ class DepthwiseWeightGradient(Kernel):
     taps: int
     """Taps whose sums are kept in registers at a time."""
 
-    arguments = ("x", "dy", "dw")
-
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loops over vectors of channels, groups of taps and positions."""
         places = self._tap_places()
         for start in range(0, len(places), self.taps):
-            batch = places[start : start + self.taps]
-            f.loop(
-                self.dy.blocks,
-                lambda b, _, batch=batch: self._block(f, pointers, call, batch, b),  # type: ignore[misc]
-            )
+            some = partial(self._block, f, pointers, call, places[start : start + self.taps])
+            f.loop(self.dy.blocks, some)
 
     def _tap_places(self) -> list[tuple[int, int]]:
         """Return (index in the weights, element of x) for every tap."""
@@ -240,6 +236,7 @@ class DepthwiseWeightGradient(Kernel):
         call: CallArguments,
         places: list[tuple[int, int]],
         block: Index,
+        _: object,
     ) -> None:
         """Emit the sums of some taps for one vector of channels."""
         element, vector, lanes = self.dy.element, self.dy.vector, self.dy.lanes
@@ -276,14 +273,8 @@ class DepthwiseWeightGradient(Kernel):
 
         sums = f.loop(
             call.count,
-            lambda s, carried: positions(
-                0, f.mul(s, self.x.size), f.mul(s, self.dy.size), carried
-            ),
+            lambda s, carried: positions(0, f.mul(s, self.x.size), f.mul(s, self.dy.size), carried),
             initial,
         )
         for (index, _), total in zip(places, sums, strict=True):
             f.store(total, f.at(dw, index * lanes, element))
-
-
-def _nothing(_: object) -> None:
-    """Return nothing: the body of a loop that carries no values."""

@@ -6,13 +6,16 @@ expressions: they differ only in where their inputs come from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from convoi.codegen.builder import Function
-from convoi.codegen.types import Value
 from convoi.kernels.vector_math import VectorMath
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convoi.codegen.builder import Function
+    from convoi.codegen.types import Value
 
 
 class Formula(Protocol):
@@ -57,6 +60,10 @@ class Expression:
             known.append(step.formula.formula(math, *(known[i] for i in step.operands)))
         result = known[-1] if self.steps else known[0]
         return math.value(result)
+
+
+IDENTITY = Expression(1)
+"""Leaves its one input as it is."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,11 @@ into runs (phases), each of which is an ordinary correlation. No zeros are inser
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Pair = tuple[int, int]
 
@@ -56,7 +59,7 @@ class Run:
 Axis = tuple[Run, ...]
 
 
-def forward_axis(  # noqa: PLR0913 - what a sliding window consists of
+def forward_axis(
     output: int, kernel: int, stride: int, low: int, dilation: int, *, flip: bool = False
 ) -> Axis:
     """Return the one run of an axis of a correlation (with ``flip``, of a convolution)."""
@@ -70,7 +73,7 @@ def forward_axis(  # noqa: PLR0913 - what a sliding window consists of
     return (Run(count=output, first=0, step=1, input_step=stride, taps=taps),)
 
 
-def backward_axis(  # noqa: PLR0913 - what a sliding window consists of
+def backward_axis(
     extent: int, kernel: int, stride: int, low: int, dilation: int, *, flip: bool = False
 ) -> Axis:
     """Return the runs of an axis of a correlation's gradient with respect to its input."""

@@ -42,7 +42,7 @@ from convoi.codegen.types import (
     constant,
 )
 from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.pixel_tables import AXIS, GRID, SECTION
+from convoi.kernels.pixel_tables import AXIS, GRID, NO_PLANE, SECTION
 
 ELEMENTS: dict[str, Scalar] = {
     "bool": I8,
@@ -203,7 +203,7 @@ class _Emitter:
 
         def tap(t: Index, _: list[Value]) -> None:
             plane = f.load(f.at(planes, t, I64), I64)
-            there = f.compare("sge", plane, 0)
+            there = f.compare("ne", plane, NO_PLANE)
             base = f.mul(t, self.word(GRID.plane_rows))
 
             def phase(p: Index, _: list[Value]) -> None:

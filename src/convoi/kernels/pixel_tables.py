@@ -20,7 +20,7 @@ class _Grid:
     items: int = 3
     """Address of pairs (offset into the input, offset into the weights), one per item."""
     planes: int = 4
-    """Address of offsets into the input, one per outer position and outer tap; -1: fill value."""
+    """Address of offsets into the input, one per outer position and outer tap."""
     outer_taps: int = 5
     outer: int = 6
     """Outer positions of an item."""
@@ -89,3 +89,5 @@ class _Section:
 GRID: Final = _Grid()
 AXIS: Final = _Axis()
 SECTION: Final = _Section()
+NO_PLANE: Final = -(2**63)
+"""Offset of a plane that lies outside the input and has the fill value."""

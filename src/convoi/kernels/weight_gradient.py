@@ -16,15 +16,19 @@ without axes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from convoi.codegen.builder import Function
 from convoi.codegen.types import I64, Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.grid import Axis
-from convoi.kernels.layout import Layout
-from convoi.kernels.weights import WeightLayout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from convoi.codegen.builder import Function
+    from convoi.kernels.grid import Axis
+    from convoi.kernels.layout import Layout
+    from convoi.kernels.weights import WeightLayout
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,7 @@ class WeightGradient(Kernel):
         if reduction > whole:
             self._tile(f, pointers, call, taps, place, whole, reduction - whole)
 
-    def _tile(  # noqa: PLR0913 - the state of the loops
+    def _tile(  # noqa: PLR0917 - the state of the loops
         self,
         f: Function,
         pointers: Sequence[Value],
@@ -202,9 +206,7 @@ class WeightGradient(Kernel):
 
         sums = self._positions(f, call, position, initial)
         if self.masked:
-            mask = f.at(
-                pointers[2], f.add(place.mask, f.mul(channel, place.width)), element
-            )
+            mask = f.at(pointers[2], f.add(place.mask, f.mul(channel, place.width)), element)
             i = 0
             for c in range(channels):
                 keep = [
@@ -218,12 +220,18 @@ class WeightGradient(Kernel):
         for value, where in zip(sums, places, strict=True):
             f.store(value, f.at(dw, where, element))
 
-    def _positions(self, f: Function, call: CallArguments, body, initial: list[Value]):  # noqa: ANN001, ANN202
+    def _positions(
+        self,
+        f: Function,
+        call: CallArguments,
+        body: Callable[[Index, Index, list[Value]], list[Value]],
+        initial: list[Value],
+    ) -> list[Value]:
         """Emit the loops over samples and positions."""
 
         def axis_loop(axis: int, x: Index, dy: Index, carried: list[Value]) -> list[Value]:
             if axis == len(self.axes):
-                return list(body(x, dy, carried))
+                return body(x, dy, carried)
             run = self.axes[axis][0]
             x_step = run.input_step * self.x.axis_strides[axis]
             dy_step = self.dy.axis_strides[axis]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector."""
 
 
-def aligned_zeros(size: int, dtype: str = "float32", *, alignment: int = ALIGNMENT) -> NDArray:
+def aligned_zeros(size: int, dtype: str = "float32", *, alignment: int = ALIGNMENT) -> NDArray[Any]:
     """Return a zeroed array whose data begins at a multiple of the alignment.
 
     NumPy asks the operating system for large arrays directly and marks them for huge pages; the

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from convoi.errors import CompilationError
 from convoi.runtime.buffers import ALIGNMENT, aligned_zeros, round_up
-from convoi.runtime.tables import ARGUMENT, CALL, PROGRAM, SEGMENT
+from convoi.runtime.tables import ARGUMENT, CALL, MAX_ARGUMENTS, PROGRAM, SEGMENT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
     from convoi.runtime.threads import Pool
 
 
@@ -40,6 +44,11 @@ class Buffer:
     space: Space
     bytes: int
 
+    @property
+    def unit_bytes(self) -> int:
+        """Bytes from one unit to the next: a whole number of cache lines."""
+        return round_up(self.bytes, ALIGNMENT)
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -63,6 +72,17 @@ class KernelCall:
     label: str
     address: int
     arguments: tuple[Argument, ...]
+    kernel: str = ""
+    """What the kernel is called in reports."""
+
+    def __post_init__(self) -> None:
+        """Check that the executor can pass so many pointers."""
+        if len(self.arguments) > MAX_ARGUMENTS:
+            message = (
+                f"The kernel of {self.label!r} takes {len(self.arguments)} pointers, and programs "
+                f"pass at most {MAX_ARGUMENTS}: a defect of Convoi."
+            )
+            raise CompilationError(message)
 
 
 class Extent(Enum):
@@ -95,7 +115,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class Chunking:
-    """How a batch is cut: never by the number of threads, so sums do not depend on it."""
+    """How a batch is cut: never by the number of threads, so sums do not depend on it.
+
+    No chunk may be empty, because its sums would be those of an earlier batch. So a program that
+    sums over chunks has segments whose granule divides ``samples``.
+    """
 
     most: int | None
     """The most chunks; None: as many as there are convoys (nothing is summed over chunks)."""
@@ -117,11 +141,29 @@ class Plan:
     buffers: tuple[Buffer, ...]
     chunking: Chunking
 
+    @property
+    def calls(self) -> tuple[KernelCall, ...]:
+        """The calls of all segments."""
+        return tuple(call for segment in self.segments for call in segment.calls)
+
+    def bytes_of(self, space: Space) -> int:
+        """Return the bytes that each unit of a space takes."""
+        return sum(buffer.bytes for buffer in self.buffers if buffer.space is space)
+
 
 class Instance:
     """A plan with memory of its own; it runs one batch at a time.
 
     Instances of one plan may share their fixed memory (parameters) and run at the same time.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to run.
+    threads : int
+        The most threads that take part.
+    fixed : mapping of str to array of uint8, optional
+        The fixed memory of another instance, to be shared.
     """
 
     def __init__(
@@ -129,47 +171,32 @@ class Instance:
     ) -> None:
         self.plan = plan
         self.threads = threads
-        self._fixed = fixed
-        self._spaces = {buffer.name: buffer for buffer in plan.buffers}
-        self._names = [buffer.name for buffer in plan.buffers]
-        number = {name: i for i, name in enumerate(self._names)}
-        calls = [call for segment in plan.segments for call in segment.calls]
-        arguments = [argument for call in calls for argument in call.arguments]
-        self._owner = np.array([number[a.buffer] for a in arguments], np.int64)
-        self._offset = np.array([a.offset for a in arguments], np.int64)
-        self._bases = np.zeros(len(self._names), np.int64)
-        self._arguments = np.zeros((len(arguments), ARGUMENT.words), np.int64)
-        self._fill_arguments(arguments)
-        self._calls = np.zeros((len(calls), CALL.words), np.int64)
+        self._buffers = {buffer.name: buffer for buffer in plan.buffers}
+        self._number = {name: i for i, name in enumerate(self._buffers)}
+        self._calls = _call_table(plan)
         self._labels: dict[str, list[int]] = {}
-        for i, call in enumerate(calls):
+        for i, call in enumerate(plan.calls):
             self._labels.setdefault(call.label, []).append(i)
-        first = 0
-        for row, call in zip(self._calls, calls, strict=True):
-            row[CALL.kernel] = call.address
-            row[CALL.first_argument] = first
-            row[CALL.arguments] = len(call.arguments)
-            first += len(call.arguments)
-        self._segments = aligned_zeros(len(plan.segments) * SEGMENT.words, "int64").reshape(
-            -1, SEGMENT.words
+        arguments = [argument for call in plan.calls for argument in call.arguments]
+        self._owner = np.array([self._number[a.buffer] for a in arguments], np.int64)
+        self._offset = np.array([a.offset for a in arguments], np.int64)
+        self._in_batch = np.array(
+            [self._buffers[a.buffer].space is Space.BATCH for a in arguments], bool
         )
-        self._fill_segments()
-        self._program = np.zeros(PROGRAM.words, np.int64)
-        self._program[PROGRAM.segment_count] = len(plan.segments)
-        self._program[PROGRAM.segments] = self._segments.ctypes.data
-        self._program[PROGRAM.calls] = self._calls.ctypes.data
-        self._program[PROGRAM.arguments] = self._arguments.ctypes.data
-        self._address = int(self._program.ctypes.data)
-        self._memory: dict[str, NDArray] = {}
-        self._capacity = {Space.BATCH: 0, Space.CHUNK: 0}
-        self._samples = -1
-        self._allocate(Space.FIXED, 1)
-        self._allocate(Space.THREAD, threads)
+        self._arguments = self._argument_table(arguments)
+        self._segments = _segment_table(plan)
+        self._program = _program_table(self._segments, self._calls, self._arguments)
         self._external = {
-            buffer.name: np.flatnonzero(self._owner == number[buffer.name])
+            buffer.name: np.flatnonzero(self._owner == self._number[buffer.name])
             for buffer in plan.buffers
             if buffer.space is Space.EXTERNAL
         }
+        self._memory: dict[str, NDArray[Any]] = {}
+        self._bases = np.zeros(len(self._buffers), np.int64)
+        self._capacity = {Space.BATCH: 0, Space.CHUNK: 0}
+        self._samples = -1
+        self._allocate(Space.FIXED, 1, fixed or {})
+        self._allocate(Space.THREAD, threads)
         self._refresh()
 
     # Memory -----------------------------------------------------------------------------------
@@ -182,7 +209,7 @@ class Instance:
         """Return the memory that instances of the plan may share."""
         return {
             name: self._memory[name]
-            for name, buffer in self._spaces.items()
+            for name, buffer in self._buffers.items()
             if buffer.space is Space.FIXED
         }
 
@@ -190,89 +217,121 @@ class Instance:
         """Let the calls of a label run another kernel with the same arguments."""
         self._calls[self._labels[label], CALL.kernel] = address
 
-    def thread_bytes(self) -> int:
-        """Return the bytes of activations that each thread holds."""
-        return sum(b.bytes for b in self.plan.buffers if b.space is Space.THREAD)
-
-    def total_bytes(self) -> int:
-        """Return the bytes of all memory that is held."""
-        return sum(memory.nbytes for memory in self._memory.values())
-
-    def _allocate(self, space: Space, units: int) -> None:
-        for i, name in enumerate(self._names):
-            buffer = self._spaces[name]
-            if buffer.space is space and space is Space.FIXED and self._fixed is not None:
-                self._memory[name] = self._fixed[name]
-                self._bases[i] = self._memory[name].ctypes.data
-            elif buffer.space is space:
-                size = round_up(max(buffer.bytes, 1), ALIGNMENT) * max(units, 1)
-                self._memory[name] = aligned_zeros(size, "uint8")
-                self._bases[i] = self._memory[name].ctypes.data
+    def _allocate(
+        self, space: Space, units: int, shared: Mapping[str, NDArray[np.uint8]] | None = None
+    ) -> None:
+        """Hold memory for the buffers of a space; what they held before is given back first."""
+        names = [name for name, buffer in self._buffers.items() if buffer.space is space]
+        for name in names:
+            self._memory.pop(name, None)
+        for name in names:
+            # A buffer without elements has an address all the same.
+            size = max(self._buffers[name].unit_bytes * units, ALIGNMENT)
+            given = (shared or {}).get(name)
+            self._memory[name] = aligned_zeros(size, "uint8") if given is None else given
+            self._bases[self._number[name]] = self._memory[name].ctypes.data
 
     def _grow(self, samples: int, chunks: int) -> None:
+        """Make room for a batch. Where memory runs out, the next batch starts from nothing."""
         for space, units in ((Space.BATCH, samples), (Space.CHUNK, chunks)):
             if units > self._capacity[space]:
+                self._capacity[space] = 0
                 self._allocate(space, units)
                 self._capacity[space] = units
-                self._refresh()
+        self._refresh()
 
-    def _fill_arguments(self, arguments: list[Argument]) -> None:
-        for row, argument in zip(self._arguments, arguments, strict=True):
-            buffer = self._spaces[argument.buffer]
+    def _argument_table(self, arguments: Sequence[Argument]) -> NDArray[np.int64]:
+        table = np.zeros((len(arguments), ARGUMENT.words), np.int64)
+        for row, argument in zip(table, arguments, strict=True):
+            buffer = self._buffers[argument.buffer]
             row[ARGUMENT.per_sample] = argument.per_sample
             row[ARGUMENT.per_chunk] = argument.per_chunk
-            size = round_up(max(buffer.bytes, 1), ALIGNMENT)
             if buffer.space is Space.CHUNK and not argument.whole:
-                row[ARGUMENT.per_chunk] = size
+                row[ARGUMENT.per_chunk] = buffer.unit_bytes
             if buffer.space is Space.THREAD:
-                row[ARGUMENT.per_thread] = size
-        self._in_batch = np.array(
-            [self._spaces[a.buffer].space is Space.BATCH for a in arguments], bool
-        )
+                row[ARGUMENT.per_thread] = buffer.unit_bytes
+        return table
 
     def _refresh(self) -> None:
         """Write the addresses that follow from the memory that is held."""
-        scale = np.where(self._in_batch, max(self._capacity[Space.BATCH], 1), 1)
+        scale = np.where(self._in_batch, self._capacity[Space.BATCH], 1)
         self._arguments[:, ARGUMENT.base] = self._bases[self._owner] + self._offset * scale
 
     # Running ----------------------------------------------------------------------------------
 
-    def _fill_segments(self) -> None:
-        first = 0
-        for row, segment in zip(self._segments, self.plan.segments, strict=True):
-            row[SEGMENT.first_call] = first
-            row[SEGMENT.calls] = len(segment.calls)
-            row[SEGMENT.convoy] = segment.convoy
-            row[SEGMENT.granule] = segment.granule
-            if segment.extent is Extent.FIXED:
-                row[SEGMENT.samples] = segment.units
-                row[SEGMENT.chunks] = segment.fixed_chunks
-            first += len(segment.calls)
-        self._over_batch = np.array(
-            [segment.extent is Extent.BATCH for segment in self.plan.segments], bool
-        )
-
     def prepare(self, samples: int) -> int:
-        """Make room for a batch and return the number of its chunks."""
+        """Make room for a batch and return the number of chunks that sums are made over."""
         chunking = self.plan.chunking
-        chunks = chunking.count(samples, 1) if chunking.most is not None else 1
+        chunks = 1 if chunking.most is None else chunking.count(samples, 1)
         if samples != self._samples:
+            self._samples = -1
             self._grow(samples, chunks)
-            rows = self._segments
-            for i in np.flatnonzero(self._over_batch):
-                segment = self.plan.segments[i]
-                rows[i, SEGMENT.samples] = samples
-                rows[i, SEGMENT.chunks] = chunking.count(samples, segment.convoy)
+            for row, segment in zip(self._segments, self.plan.segments, strict=True):
+                if segment.extent is Extent.BATCH:
+                    row[SEGMENT.samples] = samples
+                    row[SEGMENT.chunks] = chunking.count(samples, segment.convoy)
             self._samples = samples
         return chunks
 
-    def run(self, pool: Pool, external: Mapping[str, int], threads: int | None = None) -> None:
+    def run(self, pool: Pool, external: Mapping[str, int]) -> None:
         """Run a prepared batch; external buffers are given by their addresses."""
-        arguments = self._arguments
-        for name, address in external.items():
-            rows = self._external[name]
-            arguments[rows, ARGUMENT.base] = address + self._offset[rows]
+        self._bind(external)
+        pool.execute(int(self._program.ctypes.data), self.threads)
+
+    def run_timed(self, pool: Pool, external: Mapping[str, int]) -> list[float]:
+        """Run a prepared batch segment by segment; return the seconds that each took."""
+        self._bind(external)
+        program = self._program.copy()
+        program[PROGRAM.segment_count] = 1
+        seconds = []
+        for row in self._segments:
+            program[PROGRAM.segments] = row.ctypes.data
+            start = perf_counter()
+            pool.execute(int(program.ctypes.data), self.threads)
+            seconds.append(perf_counter() - start)
+        return seconds
+
+    def _bind(self, external: Mapping[str, int]) -> None:
+        """Write the addresses of external buffers, and begin all segments anew."""
+        for name, rows in self._external.items():
+            self._arguments[rows, ARGUMENT.base] = external[name] + self._offset[rows]
         self._segments[:, SEGMENT.next_chunk] = 0
         self._segments[:, SEGMENT.chunks_done] = 0
-        count = self.threads if threads is None else min(threads, self.threads)
-        pool.execute(self._address, count)
+
+
+def _call_table(plan: Plan) -> NDArray[np.int64]:
+    table = np.zeros((len(plan.calls), CALL.words), np.int64)
+    first = 0
+    for row, call in zip(table, plan.calls, strict=True):
+        row[CALL.kernel] = call.address
+        row[CALL.first_argument] = first
+        row[CALL.arguments] = len(call.arguments)
+        first += len(call.arguments)
+    return table
+
+
+def _segment_table(plan: Plan) -> NDArray[np.int64]:
+    size = len(plan.segments) * SEGMENT.words
+    table: NDArray[np.int64] = aligned_zeros(size, "int64").reshape(-1, SEGMENT.words)
+    first = 0
+    for row, segment in zip(table, plan.segments, strict=True):
+        row[SEGMENT.first_call] = first
+        row[SEGMENT.calls] = len(segment.calls)
+        row[SEGMENT.convoy] = segment.convoy
+        row[SEGMENT.granule] = segment.granule
+        if segment.extent is Extent.FIXED:
+            row[SEGMENT.samples] = segment.units
+            row[SEGMENT.chunks] = segment.fixed_chunks
+        first += len(segment.calls)
+    return table
+
+
+def _program_table(
+    segments: NDArray[np.int64], calls: NDArray[np.int64], arguments: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    table = np.zeros(PROGRAM.words, np.int64)
+    table[PROGRAM.segment_count] = len(segments)
+    table[PROGRAM.segments] = segments.ctypes.data
+    table[PROGRAM.calls] = calls.ctypes.data
+    table[PROGRAM.arguments] = arguments.ctypes.data
+    return table

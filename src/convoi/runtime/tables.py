@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-WORD: Final = 8
-"""Bytes of a table's word."""
+MAX_ARGUMENTS: Final = 32
+"""The most pointers that a kernel takes."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,94 @@
+"""The command: ``python -m bench [MEASURE] [OPTIONS]``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rich.console import Console
+
+from bench.kernels import measure_kernels
+from bench.machine import describe_machine
+from bench.networks import COMPARISONS, compare, start_sides
+from bench.options import parse
+from bench.process import WorkerError
+from bench.report import comparison_table, kernel_table, machine_line, startup_table
+from bench.results import write_results
+from bench.startup import measure_startup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.table import Table
+
+    from bench.networks import Sides
+    from bench.options import Options
+    from bench.results import Recorded
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Session:
+    """One run of the command: measures, prints a table for each, and writes the results."""
+
+    options: Options
+    console: Console = field(default_factory=Console)
+    machine: dict[str, Any] = field(default_factory=describe_machine)
+
+    def run(self) -> None:
+        """Measure all that was asked for."""
+        self.console.print(machine_line(self.machine, self.options))
+        compared = [name for name in self.options.measures if name in COMPARISONS]
+        if compared:
+            with start_sides(self.options) as sides:
+                self.machine |= sides.versions()
+                for name in compared:
+                    self._compare(name, sides)
+        if "startup" in self.options.measures:
+            quantities = self._collect("startup", measure_startup(self.options))
+            self._finish("startup", quantities, startup_table(quantities))
+        if "kernels" in self.options.measures:
+            kernels = self._collect("kernels", measure_kernels(self.options))
+            self._finish("kernels", kernels, kernel_table(kernels))
+
+    def _compare(self, name: str, sides: Sides) -> None:
+        measure = COMPARISONS[name]
+        found = self._collect(name, compare(measure, sides, self.options))
+        self._finish(name, found, comparison_table(measure, found))
+
+    def _collect(self, name: str, results: Iterable[Result]) -> list[Result]:
+        """Return all results, and show how many there are so far."""
+        found = []
+        with self.console.status(f"{name} …") as status:
+            for result in results:
+                found.append(result)
+                status.update(f"{name}: {len(found)} done …")
+        return found
+
+    def _finish(self, name: str, results: Sequence[Recorded], table: Table) -> None:
+        path = write_results(name, self.machine, results, self.options)
+        self.console.print(table)
+        self.console.print(f"[dim]{path}[/dim]", soft_wrap=True)
+
+
+def main() -> int:
+    """Run the command; return its exit status."""
+    options = parse()
+    try:
+        Session(options).run()
+    except WorkerError as error:
+        print(error, file=sys.stderr)
+        if "No module named 'torch'" in str(error):
+            print(
+                f"{options.torch_python} has no PyTorch: 'make bench' installs it, or name an "
+                "interpreter that has it with --torch-python.",
+                file=sys.stderr,
+            )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

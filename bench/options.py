@@ -1,0 +1,85 @@
+"""The options of the command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convoi.runtime.threads import default_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MEASURES = ("training", "inference", "latency", "startup", "kernels")
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to measure."""
+
+    measures: tuple[str, ...]
+    rounds: int
+    threads: int
+    slice_seconds: float
+    """How long each side runs in a round."""
+    compiles: bool
+    """Whether PyTorch is also measured compiled."""
+    torch_python: str
+    """The interpreter that has PyTorch."""
+    quick: bool
+    results: Path
+    """Folder of the results."""
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Return the options that a command line gives."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Convoi.")
+    parser.add_argument(
+        "measure", nargs="?", default="all", choices=("all", *MEASURES), help="default: all"
+    )
+    parser.add_argument("--rounds", type=_positive, help="rounds of each measurement; default: 7")
+    parser.add_argument(
+        "--threads",
+        type=_positive,
+        default=default_threads(),
+        help="threads of both sides; default: the processors that the process may use",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="two short rounds without torch.compile, to see that all works",
+    )
+    parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
+    parser.add_argument(
+        "--torch-python",
+        metavar="PATH",
+        default=sys.executable,
+        help="interpreter that has PyTorch; default: the one that runs this",
+    )
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, metavar="DIR", help="default: bench/results"
+    )
+    given = parser.parse_args(arguments)
+    quick = bool(given.quick)
+    return Options(
+        measures=MEASURES if given.measure == "all" else (given.measure,),
+        rounds=given.rounds or (2 if quick else 7),
+        threads=given.threads,
+        slice_seconds=0.05 if quick else 0.3,
+        compiles=not (quick or given.no_compile),
+        torch_python=os.fspath(given.torch_python),
+        quick=quick,
+        results=given.results,
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number

@@ -1,0 +1,321 @@
+"""Winograd's transforms of weights, and the gradient of weights in the transformed domain.
+
+    U[f][k, c] = G w[k, c] G^T                                   (WinogradWeights)
+    dU[f][k, c] = sum over tiles t of (A dy A^T)[f][t, k] (B^T x B)[f][t, c]
+                                                                 (WinogradWeightGradient)
+    dw[k, c] = G^T (sum over chunks of dU[k, c]) G               (WinogradGradientFinish)
+
+Products are summed over the batch in the transformed domain and transformed back once per step.
+Weights lie as in :class:`~convoi.kernels.weights.WeightLayout`, U and dU as
+``[f][block][input channel][output channel of the block]``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from convoi.codegen.builder import Function
+from convoi.codegen.types import I64, Index, Value, constant
+from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.layout import Layout
+from convoi.kernels.weight_gradient import GradientTile
+from convoi.kernels.weights import WeightLayout
+from convoi.kernels.winograd import (
+    FORMS,
+    TAPS,
+    Block,
+    BlockWalk,
+    Place,
+    Tiling,
+    apply_along,
+    transform_tiles,
+    transposed,
+)
+from convoi.runtime.buffers import ALIGNMENT, round_up
+
+
+def transformed_size(layout: WeightLayout, form: int, rank: int) -> int:
+    """Return the elements of U or dU, rounded up to cache lines."""
+    granule = ALIGNMENT // 4
+    size = FORMS[form].size ** rank * sum(layout.blocks) * layout.lanes * layout.inputs
+    return round_up(size, granule)
+
+
+@dataclass(frozen=True)
+class _Weights(Kernel):
+    """What the passes over weights share; their samples are input channels."""
+
+    weights: WeightLayout
+    form: int
+    rank: int
+    dtype: str
+    turned: bool
+    """Whether taps are taken in reverse order."""
+
+    @property
+    def vectors(self) -> Layout:
+        """The layout of a vector per output channel."""
+        return Layout(self.weights.outputs, (), self.weights.lanes, self.dtype)
+
+    def taps(self) -> Iterator[tuple[Place, int]]:
+        """Iterate over the taps of a kernel and where each lies among the weights."""
+        for number, place in enumerate(itertools.product(range(TAPS), repeat=self.rank)):
+            yield place, TAPS**self.rank - 1 - number if self.turned else number
+
+    def places(self) -> list[Place]:
+        """Return the transformed positions in their order."""
+        return list(itertools.product(range(FORMS[self.form].size), repeat=self.rank))
+
+    def each_vector(self, f: Function, channel: Index, body) -> None:  # noqa: ANN001
+        """Run the body for every vector of output channels.
+
+        It gets where tap 0 of the channel lies among the weights and the elements from tap to
+        tap, and the same for transformed position 0 of U.
+        """
+        layout = self.weights
+        total = sum(layout.blocks) * layout.lanes * layout.inputs
+        first = 0
+        for size, group in itertools.groupby(layout.blocks):
+            repeated = len(list(group))
+            width = size * layout.lanes
+
+            def one(
+                b: Index, _: object, size: int = size, first: int = first, width: int = width
+            ) -> None:
+                start = f.add(first * layout.inputs, f.mul(b, width * layout.inputs))
+                weight = f.mul(start, layout.taps)
+                here = f.mul(channel, width)
+                for v in range(size):
+                    lane = v * layout.lanes
+                    body(
+                        f.add(f.add(weight, here), lane),
+                        width * layout.inputs,
+                        f.add(f.add(start, here), lane),
+                        total,
+                    )
+
+            f.loop(repeated, one)
+            first += repeated * width
+
+
+@dataclass(frozen=True)
+class WinogradWeights(_Weights):
+    """Transform weights. Pointers: weights, U."""
+
+    arguments: ClassVar[tuple[str, ...]] = ("weights", "u")
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        """Emit the loop over input channels."""
+        weights, u = pointers
+        element, vector = self.vectors.element, self.vectors.vector
+        matrix = FORMS[self.form].weight
+
+        def one(weight: Index, tap_step: int, to: Index, position_step: int) -> None:
+            source, target = f.at(weights, weight, element), f.at(u, to, element)
+            values = {
+                place: f.load(f.at(source, number * tap_step, element), vector)
+                for place, number in self.taps()
+            }
+            for axis in range(self.rank):
+                values = apply_along(f, matrix, values, axis)
+            for number, place in enumerate(self.places()):
+                f.store(values[place], f.at(target, number * position_step, element))
+
+        f.loop(
+            call.count,
+            lambda c, _: self.each_vector(f, f.add(call.first, c), one),
+        )
+
+
+@dataclass(frozen=True)
+class WinogradGradientFinish(_Weights):
+    """Sum dU over the chunks in their order and transform back.
+
+    Pointers: dU of the first chunk, the number of chunks (int64), dw.
+    """
+
+    arguments: ClassVar[tuple[str, ...]] = ("du", "chunks", "dw")
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        """Emit the loop over input channels."""
+        du, chunks, dw = pointers
+        element, vector = self.vectors.element, self.vectors.vector
+        matrix = transposed(FORMS[self.form].weight)
+        number_of_chunks = f.load(chunks, I64)
+        chunk_size = transformed_size(self.weights, self.form, self.rank)
+
+        def one(weight: Index, tap_step: int, source: Index, position_step: int) -> None:
+            first = f.at(du, source, element)
+
+            def load(chunk: Index) -> list[Value]:
+                here = f.at(first, f.mul(chunk, chunk_size), element)
+                return [
+                    f.load(f.at(here, i * position_step, element), vector)
+                    for i in range(len(self.places()))
+                ]
+
+            sums = f.loop(
+                number_of_chunks,
+                lambda chunk, totals: [
+                    f.fadd(a, b) for a, b in zip(totals, load(chunk), strict=True)
+                ],
+                load(0),
+                start=1,
+            )
+            values = dict(zip(self.places(), sums, strict=True))
+            for axis in range(self.rank):
+                values = apply_along(f, matrix, values, axis)
+            target = f.at(dw, weight, element)
+            for place, number in self.taps():
+                f.store(values[place], f.at(target, number * tap_step, element))
+
+        f.loop(
+            call.count,
+            lambda c, _: self.each_vector(f, f.add(call.first, c), one),
+        )
+
+
+@dataclass(frozen=True)
+class WinogradWeightGradient(Kernel):
+    """Sum dU over the samples of a chunk. Pointers: x, dy, scratch, dU.
+
+    The scratch memory holds both transforms of a block, :attr:`scratch_elements` elements. Beyond
+    its positions, dy has a halo as wide as the last tiles need.
+    """
+
+    arguments: ClassVar[tuple[str, ...]] = ("x", "dy", "scratch", "du")
+
+    x: Layout
+    dy: Layout
+    weights: WeightLayout
+    tiling: Tiling
+    """Of the outputs: dy."""
+    offset: tuple[int, ...]
+    tile: GradientTile
+
+    @property
+    def scratch_elements(self) -> int:
+        """Elements of scratch memory."""
+        return self.tiling.positions * self.tiling.block * (self.x.stride + self.dy.stride)
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        """Emit the loop over blocks: transform both, multiply and sum."""
+        x, dy, scratch, du = pointers
+        walk = BlockWalk(f, self.tiling)
+        form = FORMS[self.tiling.form]
+        none = (0,) * len(self.dy.spatial)
+
+        def one(block: Block) -> None:
+            transform_tiles(walk, block, x, self.x, self.offset, form.input, scratch)
+            size = self.tiling.positions * block.tiles * self.x.stride
+            gradients = f.at(scratch, size, self.x.element)
+            transform_tiles(
+                walk, block, dy, self.dy, none, transposed(form.output), gradients
+            )
+            begins = f.compare("ne", call.fresh, 0)
+            for index in (block.sample, block.row, block.column):
+                if isinstance(index, Value):
+                    begins = f.integer("and", begins, f.compare("eq", index, 0))
+                elif index != 0:
+                    begins = constant(begins.type, 0)
+            self._multiply(f, block, scratch, gradients, du, begins)
+
+        walk.blocks(call.count, one)
+
+    def _multiply(  # noqa: PLR0917 - the operands of the products
+        self, f: Function, block: Block, v: Value, d: Value, du: Value, begins: Value
+    ) -> None:
+        """Emit dU[f] += V[f]^T D[f] for all transformed positions f."""
+        element, lanes = self.dy.element, self.dy.lanes
+        channels = self.weights.inputs
+        total = sum(self.weights.blocks) * lanes * channels
+
+        def one_position(number: Index, _: object) -> None:
+            v_here = f.at(v, f.mul(number, block.tiles * self.x.stride), element)
+            d_here = f.at(d, f.mul(number, block.tiles * self.dy.stride), element)
+            du_here = f.at(du, f.mul(number, total), element)
+            first = 0
+            for size, group in itertools.groupby(self.weights.blocks):
+                repeated = len(list(group))
+                width = size * lanes
+
+                def one_block(
+                    b: Index, _: object, size: int = size, first: int = first, width: int = width
+                ) -> None:
+                    start = f.add(first, f.mul(b, width))
+                    for vector in range(0, size, self.tile.vectors):
+                        vectors = min(self.tile.vectors, size - vector)
+                        self._channel_tiles(
+                            f,
+                            (vectors, width, block.tiles),
+                            v_here,
+                            f.at(d_here, f.add(start, vector * lanes), element),
+                            f.at(
+                                du_here, f.add(f.mul(start, channels), vector * lanes), element
+                            ),
+                            begins,
+                        )
+
+                f.loop(repeated, one_block)
+                first += repeated * width
+
+        f.loop(self.tiling.positions, one_position)
+
+    def _channel_tiles(  # noqa: PLR0917 - the operands of the products
+        self,
+        f: Function,
+        shape: tuple[int, int, int],
+        v: Value,
+        d: Value,
+        du: Value,
+        begins: Value,
+    ) -> None:
+        """Emit the loop over tiles of input channels."""
+        channels, step = self.weights.inputs, self.tile.channels
+        whole = channels // step * step
+        f.loop(
+            whole, lambda c, _: self._tile(f, (*shape, step), c, v, d, du, begins), step=step
+        )
+        if channels > whole:
+            self._tile(f, (*shape, channels - whole), whole, v, d, du, begins)
+
+    def _tile(  # noqa: PLR0917 - the operands of the products
+        self,
+        f: Function,
+        shape: tuple[int, int, int, int],
+        channel: Index,
+        v: Value,
+        d: Value,
+        du: Value,
+        begins: Value,
+    ) -> None:
+        """Emit a register tile: acc[c][k] += V[t][c] * D[t][k], over the block's tiles."""
+        vectors, width, tiles, channels = shape
+        element, vector, lanes = self.dy.element, self.dy.vector, self.dy.lanes
+        target = f.at(du, f.mul(channel, width), element)
+        ends = [
+            f.at(target, c * width + k * lanes, element)
+            for c in range(channels)
+            for k in range(vectors)
+        ]
+        zero = constant(vector, 0.0)
+        initial = [f.select(begins, zero, f.load(end, vector)) for end in ends]
+        v_here = f.at(v, channel, element)
+
+        def one(t: Index, sums: list[Value]) -> list[Value]:
+            sums = list(sums)
+            d_tile = f.at(d, f.mul(t, self.dy.stride), element)
+            v_tile = f.at(v_here, f.mul(t, self.x.stride), element)
+            gradients = [f.load(f.at(d_tile, k * lanes, element), vector) for k in range(vectors)]
+            for c in range(channels):
+                value = f.broadcast(f.at(v_tile, c, element), vector)
+                for k in range(vectors):
+                    i = c * vectors + k
+                    sums[i] = f.fma(value, gradients[k], sums[i])
+            return sums
+
+        for total, end in zip(f.loop(tiles, one, initial), ends, strict=True):
+            f.store(total, end)

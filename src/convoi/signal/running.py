@@ -1,0 +1,148 @@
+"""Running a pixel-lane kernel over its tasks, on this thread or with the workers."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convoi.codegen.target import Target
+from convoi.compiler.host import worker_pool
+from convoi.runtime.buffers import aligned_zeros
+from convoi.runtime.program import (
+    Argument,
+    Buffer,
+    Chunking,
+    Instance,
+    KernelCall,
+    Plan,
+    Segment,
+    Space,
+)
+
+_KERNEL = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64
+)
+_POINTERS = ctypes.c_void_p * 2
+
+
+@dataclass(frozen=True)
+class NativeKernel:
+    """A kernel that can be called."""
+
+    address: int
+    function: Callable[[object, int, int, int], None]
+
+
+def native_kernel(address: int) -> NativeKernel:
+    """Return the kernel at an address."""
+    return NativeKernel(address, _KERNEL(address))
+
+
+CONVOYS_PER_THREAD = 16
+"""So many portions of the tasks per thread: enough for the last ones to end together."""
+MOST_INSTANCES = 8
+"""Programs that are kept with their scratch memory."""
+SMALLEST_SCRATCH = 2**16
+
+
+class _Scratch(threading.local):
+    """The scratch memory of a thread that calls kernels itself."""
+
+    def __init__(self) -> None:
+        self.memory = aligned_zeros(0, "uint8")
+        self.start = 0
+
+    def address(self, size: int) -> int:
+        if self.memory.size < size:
+            self.memory = aligned_zeros(size, "uint8")
+            self.start = int(self.memory.ctypes.data)
+        return self.start
+
+
+_SCRATCH = _Scratch()
+
+
+@dataclass(frozen=True)
+class _ProgramKey:
+    address: int
+    scratch: int
+    convoy: int
+    threads: int
+
+
+class _Programs:
+    """Programs that are free to be used, the most recently used last."""
+
+    def __init__(self) -> None:
+        self._free: OrderedDict[_ProgramKey, Instance] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, key: _ProgramKey) -> Instance:
+        with self._lock:
+            instance = self._free.pop(key, None)
+        return instance or Instance(_plan(key), key.threads)
+
+    def give(self, key: _ProgramKey, instance: Instance) -> None:
+        with self._lock:
+            self._free[key] = instance
+            while len(self._free) > MOST_INSTANCES:
+                self._free.popitem(last=False)
+
+
+_PROGRAMS = _Programs()
+
+
+def _plan(key: _ProgramKey) -> Plan:
+    call = KernelCall("correlate", key.address, (Argument("grid"), Argument("scratch")))
+    buffers = (Buffer("grid", Space.EXTERNAL, 0), Buffer("scratch", Space.THREAD, key.scratch))
+    return Plan((Segment((call,), key.convoy),), buffers, Chunking(most=None))
+
+
+def run_tasks(
+    kernel: NativeKernel,
+    grid: NDArray[np.int64],
+    tasks: int,
+    scratch: int,
+    threads: int,
+    target: Target,
+) -> None:
+    """Let a kernel do all tasks of a grid.
+
+    Parameters
+    ----------
+    kernel : NativeKernel
+        What does the tasks.
+    grid : array of int64
+        The record of :mod:`convoi.kernels.pixel_tables`.
+    tasks : int
+        How many there are.
+    scratch : int
+        Bytes of memory that each thread needs.
+    threads : int
+        The most threads to use.
+    target : Target
+        Whose workers help.
+    """
+    if threads == 1 or tasks == 1:
+        pointers = _POINTERS(grid.ctypes.data, _SCRATCH.address(scratch))
+        kernel.function(pointers, 0, tasks, 1)
+        return
+    size = SMALLEST_SCRATCH
+    while size < scratch:
+        size *= 2
+    convoy = 1
+    while tasks > convoy * threads * CONVOYS_PER_THREAD:
+        convoy *= 2
+    key = _ProgramKey(kernel.address, size, convoy, threads)
+    instance = _PROGRAMS.take(key)
+    try:
+        instance.prepare(tasks)
+        instance.run(worker_pool(target), {"grid": int(grid.ctypes.data)})
+    finally:
+        _PROGRAMS.give(key, instance)
