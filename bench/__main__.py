@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
+BUSY = 0.5
+"""Load average above which a machine is not idle."""
+
+
 @dataclass
 class Session:
     """One run of the command: measures, prints a table for each, and writes the results."""
@@ -40,6 +44,11 @@ class Session:
     def run(self) -> None:
         """Measure all that was asked for."""
         self.console.print(machine_line(self.machine, self.options))
+        if self.machine["load_average"] > BUSY:
+            self.console.print(
+                "[yellow]Other processes use this machine: threads that wait for each other are "
+                "held up by them, and figures and ratios mean little.[/yellow]"
+            )
         compared = [name for name in self.options.measures if name in COMPARISONS]
         if compared:
             with start_sides(self.options) as sides:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +25,10 @@ GRADIENT = "gradient/"
 
 
 def relative_error(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Return the largest difference, relative to the largest element that is expected."""
+    """Return the largest difference, relative to the largest element; infinite for NaN."""
     scale = max(float(np.abs(expected).max()), SMALLEST_SCALE)
-    return float(np.abs(found - expected).max()) / scale
+    error = float(np.abs(found - expected).max()) / scale
+    return math.inf if math.isnan(error) else error
 
 
 def disagreement(
@@ -43,13 +45,12 @@ def disagreement(
         name: relative_error(ours[name], theirs[name]) for name in ours if name not in gradients
     }
     worst = max(errors, key=errors.__getitem__)
-    # Conditions are written so that NaN is a disagreement.
-    if not errors[worst] <= TOLERANCE:
+    if errors[worst] > TOLERANCE:
         return f"{worst} differs by {errors[worst]:.1e}."
     if gradients:
         difference = _norm([ours[name] - theirs[name] for name in gradients])
         error = difference / _norm([theirs[name] for name in gradients])
-        if not error <= KINK_TOLERANCE:
+        if not error <= KINK_TOLERANCE:  # true for NaN, too
             return f"The gradients differ by {error:.1e} in norm."
     return None
 

@@ -142,7 +142,7 @@ class KernelResult:
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """A kernel with random arrays, and how its result is read and what it should be."""
 
     kernel: Correlate | WeightGradient
@@ -166,7 +166,7 @@ def measure_kernels(options: Options) -> list[KernelResult]:
     target = current_target()
     with override(cache_dir="off"):  # the cache is for the code of networks
         peak, products = _peak_call(target)
-        cases = {shape: _cases(shape, target) for shape in SHAPES}
+        cases = {shape: checked_cases(shape, target) for shape in SHAPES}
     rates = {
         shape: {
             name: Rates(repr(case.kernel.tile), case.used_lanes) for name, case in named.items()
@@ -183,8 +183,8 @@ def measure_kernels(options: Options) -> list[KernelResult]:
     return [KernelResult(shape, named, best) for shape, named in rates.items()]
 
 
-def _cases(shape: Shape, target: Target) -> dict[str, _Case]:
-    """Return the kernels of a convolution, checked."""
+def checked_cases(shape: Shape, target: Target) -> dict[str, Case]:
+    """Return the kernels of a convolution by name; each has computed what it should."""
     samples = _Samples(shape, target)
     cases = {"forward": samples.forward(), "backward weight": samples.backward_weight()}
     if not shape.first_layer:
@@ -256,21 +256,21 @@ class _Samples:
     def _call(self, kernel: Correlate | WeightGradient, *arrays: NDArray[Any]) -> NativeCall:
         return NativeCall(kernel, arrays, self.count, self.target)
 
-    def forward(self) -> _Case:
+    def forward(self) -> Case:
         """Return the convolution."""
         kernel = Correlate(
             self.x, self.y, self.weights, self.axes, self.conv.kernel, self.choice.tile
         )
         weight = self._packed(self.weights.forward_indices())
         y = aligned_zeros(self.count * self.y.size, DTYPE)
-        return _Case(
+        return Case(
             kernel,
             self._call(kernel, to_layout(self.X, self.x), weight, y),
             lambda: from_layout(y, self.y),
             lambda: self.conv.reference(self.X, self.weight),
         )
 
-    def backward_data(self) -> _Case:
+    def backward_data(self) -> Case:
         """Return the gradient with respect to the input."""
         choice = choose.correlate_choice(self.x, self.back_axes, self.target)
         weights = self._weight_layout(
@@ -280,14 +280,14 @@ class _Samples:
         weight = self._packed(weights.backward_indices())
         dx = aligned_zeros(self.count * self.x.size, DTYPE)
         definition = ConvBackwardData(self.conv, self.shape.input_shape)
-        return _Case(
+        return Case(
             kernel,
             self._call(kernel, to_layout(self.dY, self.y), weight, dx),
             lambda: from_layout(dx, self.x),
             lambda: definition.reference(self.dY, self.weight),
         )
 
-    def backward_weight(self) -> _Case:
+    def backward_weight(self) -> Case:
         """Return the gradient with respect to the weight."""
         layout = self.weights
         tile = choose.gradient_tile(
@@ -302,7 +302,7 @@ class _Samples:
             flat[indices[indices >= 0]] = dw[indices >= 0]
             return flat.reshape(self.weight.shape)
 
-        return _Case(
+        return Case(
             kernel,
             self._call(kernel, to_layout(self.X, self.x), to_layout(self.dY, self.y), dw),
             found,

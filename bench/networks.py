@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -32,6 +33,7 @@ SMALL_BATCH = 2
 SMALL_BATCHES = 8
 """Batches of few samples, on one of which gradients must agree in every element: rounding errors
 meet a kink in some of them, a defect shows in all."""
+NOT_TRIED = "not tried"
 LAYOUTS = ("contiguous", "channels_last")
 PEER_ENVIRONMENT = {
     # glibc's allocator is to keep what PyTorch frees, as its guide to performance advises: else
@@ -235,12 +237,12 @@ class _Session:
         for layout in LAYOUTS:
             setting = f"compile {layout}"
             if not self.sides.compiles:
-                self.failures[setting] = "not tried"
+                self.failures[setting] = NOT_TRIED
                 continue
             try:
                 found.append(self._checked(setting))
             except WorkerError as error:
-                self.failures[setting] = str(error)
+                self.failures[setting] = _reason(str(error))
                 self.sides.compiles = False
         return found
 
@@ -268,3 +270,9 @@ class _Session:
     def _stop(self, setting: str, reasons: list[str]) -> NoReturn:
         what = f"{self.workload.name}, {self.measure.name}"
         raise AssertionError(f"{what}: Convoi and PyTorch ({setting}) differ. {' '.join(reasons)}")
+
+
+def _reason(report: str) -> str:
+    """Return the line of a traceback that names the exception."""
+    lines = [line for line in report.splitlines() if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return lines[-1] if lines else report.strip().splitlines()[-1]

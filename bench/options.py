@@ -42,7 +42,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "measure", nargs="?", default="all", choices=("all", *MEASURES), help="default: all"
     )
-    parser.add_argument("--rounds", type=_positive, help="rounds of each measurement; default: 7")
+    parser.add_argument("--rounds", type=_positive, help="rounds of each measurement; default: 5")
     parser.add_argument(
         "--threads",
         type=_positive,
@@ -68,7 +68,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     quick = bool(given.quick)
     return Options(
         measures=MEASURES if given.measure == "all" else (given.measure,),
-        rounds=given.rounds or (2 if quick else 7),
+        rounds=given.rounds or (2 if quick else 5),
         threads=given.threads,
         slice_seconds=0.05 if quick else 0.3,
         compiles=not (quick or given.no_compile),

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from bench.networks import NOT_TRIED
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -37,7 +39,9 @@ def comparison_table(measure: Measure, comparisons: Sequence[Comparison]) -> Tab
         best = found.best_peer
         rate = found.floating_point_operations / found.ours.median / 1e9
         others = [f"{p.setting} {_time(p.median)}" for p in found.peers if p is not best]
-        others += [f"{setting}: {why.strip().splitlines()[-1]}" for setting, why in _failed(found)]
+        others += [
+            f"{setting}: {why}" for setting, why in found.failures.items() if why != NOT_TRIED
+        ]
         table.add_row(
             found.network,
             str(found.samples),
@@ -49,10 +53,6 @@ def comparison_table(measure: Measure, comparisons: Sequence[Comparison]) -> Tab
             "\n".join(others),
         )
     return table
-
-
-def _failed(found: Comparison) -> list[tuple[str, str]]:
-    return [(setting, why) for setting, why in found.failures.items() if why != "not tried"]
 
 
 def startup_table(quantities: Sequence[Quantity]) -> Table:

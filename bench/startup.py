@@ -58,10 +58,9 @@ class Quantity:
 
 def measure_startup(options: Options) -> Iterator[Quantity]:
     """Measure all figures of a process."""
-    rounds = min(options.rounds, 5)
-    yield from _imports(options, rounds)
-    yield from _first_fit(rounds)
-    yield from _overhead(rounds)
+    yield from _imports(options)
+    yield from _first_fit(options.rounds)
+    yield from _overhead(options.rounds)
     yield from _peak_memory(options)
 
 
@@ -69,11 +68,11 @@ def _quantity(name: str, values: list[float], unit: str) -> Quantity:
     return Quantity(name, statistics.median(values), unit, min(values), max(values))
 
 
-def _imports(options: Options, rounds: int) -> Iterator[Quantity]:
+def _imports(options: Options) -> Iterator[Quantity]:
     commands = [(sys.executable, text) for text in IMPORTS]
     commands.append((options.torch_python, PEER_IMPORT))
     seconds: dict[str, list[float]] = {text: [] for _, text in commands}
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for python, text in commands:
             seconds[text].append(_import_seconds(python, text))
     for text, values in seconds.items():

@@ -14,8 +14,11 @@ from latex2mathml.converter import convert
 
 _MATH = re.compile(r":math:`([^`]+)`")
 _MATH_BLOCK = re.compile(r"^( *)\.\. math:: (.*(?:\n\1 +\S.*)*)$", re.MULTILINE)
-_ROLE = re.compile(r":(?:py:)?[a-z]+:`(~?)([^`]+)`")
+_ROLE = re.compile(r":(?:py:)?[a-z]+:`(?:([^`<]+?)\s+<([^`>]+)>|(~?)([^`]+))`")
 _TABLE = re.compile(r"^( *)(=+(?: +=+)+)\n(.*)\n\1\2\n((?:.*\n)*?)\1\2$", re.MULTILINE)
+_TYPE = re.compile(r"^( *[\w*, ]+ : )(.+)$", re.MULTILINE)
+_SEE_ALSO = re.compile(r"(?<=See Also\n)( *)-+\n(?:\1.*\S.*\n?)+")
+_RELATED = re.compile(r"^( *)([\w.]+) : ", re.MULTILINE)
 _CODE_FOLLOWS = re.compile(r"(?<=\w)::$", re.MULTILINE)
 
 
@@ -23,15 +26,22 @@ class Docstrings(griffe.Extension):
     """Rewrites each docstring once all names are known."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:  # noqa: ANN401 - griffe's
-        """Rewrite the docstring of one object."""
-        if obj.docstring:
+        """Rewrite the docstring of one object; that of ``__init__`` has nothing for readers."""
+        if obj.name == "__init__":
+            obj.docstring = None
+        elif obj.docstring:
             obj.docstring.value = _markdown(obj.docstring.value, obj)
 
 
 def _markdown(text: str, obj: griffe.Object) -> str:
+    # griffe takes the hyphen of "array-like" for a minus, unless it is another character.
+    text = _TYPE.sub(
+        lambda match: match[1] + match[2].replace("-like", "\N{NON-BREAKING HYPHEN}like"), text
+    )
     text = _MATH_BLOCK.sub(_formula, text)
     text = _MATH.sub(lambda match: convert(match[1]), text)
     text = _TABLE.sub(_table, text)
+    text = _SEE_ALSO.sub(lambda match: _RELATED.sub(r"\1- :py:obj:`\2`: ", match[0]), text)
     text = _ROLE.sub(lambda match: _link(match, obj), text)
     return _CODE_FOLLOWS.sub(":", text)
 
@@ -57,8 +67,9 @@ def _table(match: re.Match[str]) -> str:
 
 def _link(match: re.Match[str], obj: griffe.Object) -> str:
     """Return a name as code that links to its description, where a page has one."""
-    shortened, target = match.groups()
-    shown = target.rpartition(".")[2] if shortened else target
+    shown, target, shortened, alone = match.groups()
+    if shown is None:
+        target, shown = alone, alone.rpartition(".")[2] if shortened else alone
     try:
         path = obj.resolve(target)
     except griffe.NameResolutionError:

@@ -29,10 +29,15 @@ def test_the_public_names_are_pinned():
         "ImageRegressor",
         "Network",
         "__version__",
+        "convolve",
+        "correlate",
         "data",
         "errors",
+        "find",
         "load",
+        "match",
         "nn",
+        "signal",
         "training",
     ]
 

@@ -10,19 +10,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from convoi import data, errors, nn, training
+    from convoi import data, errors, nn, signal, training
     from convoi.estimators import ImageClassifier, ImageRegressor
     from convoi.nn.network import Network, load
+    from convoi.signal import convolve, correlate, find, match
 
 __all__ = [
     "ImageClassifier",
     "ImageRegressor",
     "Network",
     "__version__",
+    "convolve",
+    "correlate",
     "data",
     "errors",
+    "find",
     "load",
+    "match",
     "nn",
+    "signal",
     "training",
 ]
 
@@ -33,10 +39,15 @@ _HOMES = {
     "ImageClassifier": "convoi.estimators",
     "ImageRegressor": "convoi.estimators",
     "Network": "convoi.nn.network",
+    "convolve": "convoi.signal",
+    "correlate": "convoi.signal",
     "data": "convoi.data",
     "errors": "convoi.errors",
+    "find": "convoi.signal",
     "load": "convoi.nn.network",
+    "match": "convoi.signal",
     "nn": "convoi.nn",
+    "signal": "convoi.signal",
     "training": "convoi.training",
 }
 

@@ -15,7 +15,8 @@ import typer
 from typer.core import TyperGroup
 
 import convoi
-from convoi.cli import cache, evaluate, predict, summary, train
+from convoi.cli import cache, evaluate, find, predict, summary, train
+from convoi.cli import filter as filter_
 from convoi.cli.options import examples
 from convoi.errors import ConvoiError
 
@@ -73,6 +74,8 @@ app = typer.Typer(
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("find", epilog=find.EXAMPLES)(find.find_in_file)
+app.command("filter", epilog=filter_.EXAMPLES)(filter_.filter_file)
 app.command("summary", epilog=summary.EXAMPLES)(summary.summary)
 app.add_typer(cache.app, name="cache")
 

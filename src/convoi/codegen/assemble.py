@@ -7,29 +7,25 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from convoi.codegen.target import Target, initialize_llvm
-from convoi.config import settings
+from convoi.config import Debug, settings
 from convoi.errors import CompilationError
 
 if TYPE_CHECKING:
     from convoi.codegen.builder import Module
 
-DEBUG_IR = 3
-DEBUG_ASSEMBLY = 4
 
-
-def assemble(module: Module, target: Target, *, optimize: bool = False) -> bytes:
+def assemble(module: Module, target: Target) -> bytes:
     """Return the object code of a module.
 
     The emitted instructions are already in their final shape, so LLVM's optimisation passes are
-    left out unless asked for: they cost more than half of the compile time and gain nothing
-    in kernels (and may upset the order that keeps accumulators in registers). Scalar code that
-    LLVM is to vectorise asks for them.
+    left out: they cost more than half of the compile time and gain nothing in kernels (and may
+    upset the order that keeps accumulators in registers).
     """
     import llvmlite.binding as llvm  # noqa: PLC0415 - kept out of ``import convoi``
 
     text = str(module)
     debug = settings().debug
-    if debug >= DEBUG_IR:
+    if debug >= Debug.IR:
         sys.stderr.write(text)
     machine = target_machine(target)
     try:
@@ -40,11 +36,7 @@ def assemble(module: Module, target: Target, *, optimize: bool = False) -> bytes
     except RuntimeError as error:
         message = f"LLVM rejects the generated code, which is a defect of Convoi: {error}"
         raise CompilationError(message) from error
-    if optimize:
-        options = llvm.create_pipeline_tuning_options(speed_level=3)
-        passes = llvm.create_pass_builder(machine, options)
-        passes.getModulePassManager().run(parsed, passes)
-    if debug >= DEBUG_ASSEMBLY:
+    if debug >= Debug.ASSEMBLY:
         sys.stderr.write(machine.emit_assembly(parsed))
     return bytes(machine.emit_object(parsed))
 

@@ -38,7 +38,7 @@ class Module:
         self._declarations: dict[str, str] = {}
         self._globals: list[str] = []
         self._functions: list[Function] = []
-        self._strings: dict[str, str] = {}
+        self._tables: dict[str, str] = {}
 
     def function(
         self,
@@ -63,10 +63,10 @@ class Module:
         """Return a pointer to a constant array of integers."""
         body = ", ".join(f"{element} {number}" for number in numbers)
         key = f"[{len(numbers)} x {element}] [{body}]"
-        name = self._strings.get(key)
+        name = self._tables.get(key)
         if name is None:
-            name = f"@table{len(self._strings)}"
-            self._strings[key] = name
+            name = f"@table{len(self._tables)}"
+            self._tables[key] = name
             self._globals.append(f"{name} = private constant {key}, align 64")
         return Value(POINTER, name)
 
@@ -343,7 +343,7 @@ class Function:
             if trips == 0:
                 return list(carried)
             if trips == 1:
-                return list(body(start, list(carried)) or ())
+                return _carried_on(body(start, list(carried)), carried)
         before = self._block
         head, inside, after = (self._new_label(word) for word in ("head", "body", "after"))
         self.emit_void(f"br label %{head}")
@@ -355,10 +355,7 @@ class Function:
         more = self.compare("slt", index, stop)
         self.emit_void(f"br i1 {more.text}, label %{inside}, label %{after}")
         self._start_block(inside)
-        results = list(body(index, list(phis)) or ())
-        if len(results) != len(carried):
-            message = f"The loop carries {len(carried)} values, its body returned {len(results)}."
-            raise ValueError(message)
+        results = _carried_on(body(index, list(phis)), carried)
         following = self.value(self.add(index, step))
         last = self._block
         self.emit_void(f"br label %{head}")
@@ -415,6 +412,15 @@ class Function:
 
     def __str__(self) -> str:
         return "\n".join([self._head, *self._lines, "}"])
+
+
+def _carried_on(results: Sequence[Value] | None, carried: Sequence[Value]) -> list[Value]:
+    """Return what the body of a loop returned, as many values as the loop carries."""
+    found = list(results or ())
+    if len(found) != len(carried):
+        message = f"The loop carries {len(carried)} values, its body returned {len(found)}."
+        raise ValueError(message)
+    return found
 
 
 def _align(type_: Type, align: int | None) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from convoi.compiler.channelwise import ChannelAffine
 from convoi.compiler.steps import ExternalOperand, Operand, ValueOperand
 from convoi.graph import INPUT
@@ -54,8 +56,15 @@ def select_input(
         *vectors,
         ValueOperand(value),
     ]
-    # The dtype of the caller's array is known when the program is called.
-    kernel = Pack(layout, layout.dtype, augment)
+    # The dtype and strides of the caller's array are known when the program is called; most
+    # arrays have the program's dtype and are contiguous.
+    kernel = Pack(
+        layout,
+        layout.dtype,
+        augment,
+        contiguous=bool(layout.spatial),
+        channels_last=layout.channels == 1 or not layout.spatial,
+    )
     selection.step(PACK, kernel, operands, writes=[value])
     return value, rest
 
@@ -63,8 +72,8 @@ def select_input(
 def _identity(selection: Selection) -> list[Operand]:
     channels = selection.graph.shape(INPUT)[0]
     size = selection.layout(INPUT).stride
-    ones = selection.constant(UNIT_SCALE, [1.0] * channels + [0.0] * (size - channels))
-    zeros = selection.constant(ZERO_SHIFT, [0.0] * size)
+    ones = selection.constant(UNIT_SCALE, (np.arange(size) < channels).astype(float))
+    zeros = selection.constant(ZERO_SHIFT, np.zeros(size))
     return [ones, zeros]
 
 
@@ -76,5 +85,3 @@ def select_output(selection: Selection, value: str, name: str) -> None:
         name, Unpack(layout), [ValueOperand(value), ExternalOperand(name, per_sample)],
         writes=[name],
     )  # fmt: skip
-
-

@@ -183,7 +183,7 @@ def gradient_tile(
     return best[1]
 
 
-def _gradient_cost(
+def _gradient_cost(  # noqa: PLR0917 - what the tile is chosen for
     tile: GradientTile,
     per_part: int,
     blocks: tuple[int, ...],

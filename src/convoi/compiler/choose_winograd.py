@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from convoi.codegen.target import Target
 from convoi.compiler.choose import (
     MOST_POSITIONS,
     Slot,
@@ -18,9 +18,14 @@ from convoi.compiler.choose import (
     lanes_for,
     tile_cost,
 )
-from convoi.kernels.weight_gradient import GradientTile
-from convoi.kernels.winograd import FORMS, TAPS, ProductTile, Tiling
-from convoi.ops import Conv
+from convoi.kernels.winograd import ProductTile
+from convoi.kernels.winograd_forms import FORMS, TAPS
+from convoi.kernels.winograd_tiles import Tiling
+
+if TYPE_CHECKING:
+    from convoi.codegen.target import Target
+    from convoi.kernels.weight_gradient import GradientTile
+    from convoi.ops import Conv
 
 LEAST_CHANNELS = 16
 """Transforms cost as much as so many channels' products save."""
@@ -92,7 +97,9 @@ def gradient_choice(
     per_tile = 4 * tiling.positions * (channels + filters)
     wanted = max(LEAST_TILES, BLOCK_BYTES // per_tile)
     tile = gradient_tile(forward.product.blocks, channels, 1, 1, target)
-    return WinogradGradientChoice(_tiling(tiling.form, tiling.spatial, wanted), forward.offset, tile)
+    return WinogradGradientChoice(
+        _tiling(tiling.form, tiling.spatial, wanted), forward.offset, tile
+    )
 
 
 def gradient_halo(choice: WinogradGradientChoice) -> tuple[tuple[int, int], ...]:
@@ -144,7 +151,7 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
 
 def _block_tiles(form: int, rank: int, channels: int, filters: int) -> int:
     """Return how many tiles a block should have."""
-    positions = FORMS[form].size ** rank
+    positions: int = FORMS[form].size ** rank
     per_tile = 4 * positions * (channels + filters)
     if 4 * positions * channels * filters <= CACHED_WEIGHTS:
         return max(4, min(BLOCK_BYTES // per_tile, MOST_TILES))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convoi.compiler.boundary import PACK
 from convoi.compiler.memory import PARAMETERS, STATISTICS, TRANSPOSED, ParameterPlace
-from convoi.kernels.base import executor_addresses, kernel_address
+from convoi.kernels.base import BUILD_LOCK, kernel_address, native_loops
 from convoi.kernels.packing import Pack, sample_record
-from convoi.runtime.threads import NativeLoops, Pool
+from convoi.runtime.threads import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,16 +24,18 @@ if TYPE_CHECKING:
     from convoi.runtime.program import Instance
 
 
-@functools.cache
+_POOLS: list[Pool] = []
+
+
 def worker_pool(target: Target) -> Pool:
-    """Return the process's worker threads."""
-    addresses = executor_addresses(target)
-    return Pool(NativeLoops(addresses.run, addresses.execute, addresses.work))
+    """Return the process's worker threads, which help programs for all targets."""
+    with BUILD_LOCK:
+        if not _POOLS:
+            _POOLS.append(Pool(native_loops(target)))
+    return _POOLS[0]
 
 
-def complete_parameters(
-    compiled: Compiled, parameters: Mapping[str, Array]
-) -> dict[str, Array]:
+def complete_parameters(compiled: Compiled, parameters: Mapping[str, Array]) -> dict[str, Array]:
     """Return the parameters with those that recipes make of them."""
     made = {name: recipe(parameters) for name, recipe in compiled.recipes.items()}
     return {**parameters, **made}
@@ -98,5 +99,3 @@ def sample_table(
     table = np.zeros(samples, sample_record(rank, augment=augment))
     table["index"] = np.arange(samples) if indices is None else indices
     return table
-
-

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convoi.checks import check_choice
 from convoi.codegen.target import current_target
+from convoi.codegen.types import FLOATS
 from convoi.compiler.boundary import GEOMETRY, SAMPLES, SOURCE
 from convoi.compiler.host import sample_table, set_source, store_parameters, worker_pool
-from convoi.compiler.pipeline import Precision, compile_inference
+from convoi.compiler.pipeline import OUTPUT, PRECISIONS, Precision, compile_inference
 from convoi.compiler.sources import Source, open_source
 from convoi.graph import INPUT, Graph
-from convoi.runtime.program import Instance
+from convoi.runtime.program import Instance, Space
+from convoi.runtime.report import Report
 from convoi.runtime.threads import resolve_threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from convoi.ops import Array
 
@@ -54,18 +56,21 @@ class InferenceProgram:
         precision: Precision = "default",
     ) -> None:
         self.graph = graph
-        self.dtype = dtype
+        self.dtype = check_choice(dtype, "dtype", "InferenceProgram", tuple(FLOATS))
+        check_choice(precision, "precision", "InferenceProgram", PRECISIONS)
         self._threads = resolve_threads(threads, "InferenceProgram")
         self._target = current_target()
-        self._compiled = compile_inference(
-            graph, dtype, self._target, winograd=precision == "default"
-        )
-        self._pool = worker_pool(self._target)
+        self._report = Report.on("InferenceProgram")
+        with self._report.compiling():
+            self._compiled = compile_inference(
+                graph, dtype, self._target, winograd=precision == "default"
+            )
+            self._pool = worker_pool(self._target)
+        self._report.plan(self._compiled.plan)
         self._input_shape = graph.shape(INPUT)
         self._output_shape = graph.shape(graph.outputs[0])
         self._first = Instance(self._compiled.plan, self._threads)
         self._free = [self._first]
-        self._lock = threading.Lock()
         self._table = sample_table(self._rank, None, 256, augment=False)
 
     @property
@@ -75,13 +80,16 @@ class InferenceProgram:
     @property
     def arena_bytes(self) -> int:
         """Bytes of activations that each thread holds."""
-        return self._first.thread_bytes()
+        return self._compiled.plan.bytes_of(Space.THREAD)
 
     def load(self, parameters: Mapping[str, Array]) -> None:
-        """Take over the values of the network's parameters, by name, in PyTorch's layouts."""
+        """Take over the values of the network's parameters, by name, in PyTorch's layouts.
+
+        Predictions that other threads make meanwhile may use some old and some new values.
+        """
         store_parameters(self._first, self._compiled, parameters, self.dtype)
 
-    def __call__(self, X: ArrayLike, indices: NDArray[np.int64] | None = None) -> Array:
+    def __call__(self, X: ArrayLike, indices: ArrayLike | None = None) -> Array:
         """Return the outputs ``(n, *output_shape)`` of samples ``(n, *input_shape)``.
 
         Parameters
@@ -95,34 +103,30 @@ class InferenceProgram:
         ------
         ShapeError, ArgumentTypeError
             If ``X`` has another shape, or no numbers.
+        ArgumentError
+            If an index leads outside of ``X``.
         """
-        source = open_source(X, self._input_shape)
-        samples = len(source.array) if indices is None else len(indices)
-        output = np.empty((samples, *self._output_shape), self.dtype)
-        if samples:
+        source = open_source(X, self._input_shape, indices)
+        output = np.empty((len(source), *self._output_shape), self.dtype)
+        if len(source):
             instance = self._take()
             try:
-                self._run(instance, source, indices, output)
+                self._run(instance, source, output)
             finally:
                 self._free.append(instance)
         return output
 
     def _take(self) -> Instance:
-        with self._lock:
-            if self._free:
-                return self._free.pop()
-        return Instance(self._compiled.plan, self._threads, self._first.fixed_memory())
+        """Return an instance that nobody else uses; lists are safe among threads."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return Instance(self._compiled.plan, self._threads, self._first.fixed_memory())
 
-    def _run(
-        self,
-        instance: Instance,
-        source: Source,
-        indices: NDArray[np.int64] | None,
-        output: Array,
-    ) -> None:
+    def _run(self, instance: Instance, source: Source, output: Array) -> None:
         samples = len(output)
-        if indices is not None:
-            table = sample_table(self._rank, indices, samples, augment=False)
+        if source.rows is not None:
+            table = sample_table(self._rank, source.rows, samples, augment=False)
         else:
             # Another thread may put a shorter table in its place meanwhile.
             table = self._table
@@ -134,6 +138,6 @@ class InferenceProgram:
             SOURCE: source.address,
             GEOMETRY: source.geometry.ctypes.data,
             SAMPLES: table.ctypes.data,
-            "output": output.ctypes.data,
+            OUTPUT: output.ctypes.data,
         }
-        instance.run(self._pool, external)
+        self._report.run(instance, self._pool, external, samples)

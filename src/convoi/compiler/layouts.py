@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convoi.compiler.channelwise import ChannelAffine
 from convoi.compiler.choose import lanes_for
 from convoi.compiler.choose_winograd import (
     backward_choice,
@@ -114,9 +115,7 @@ def place_values(
     halos = _halos(graph, tasks, dtype, target, winograd=winograd)
     placed: dict[str, Placed] = {}
     values = [INPUT]
-    values += [
-        task.output for task in tasks if graph.domain(task.output) is Domain.SAMPLE
-    ]
+    values += [task.output for task in tasks if graph.domain(task.output) is Domain.SAMPLE]
     flattened = {v for v in values if _stays_a_grid(graph, v)}
     for value in values:
         shape = graph.shape(value)
@@ -132,7 +131,7 @@ def place_values(
     return placed
 
 
-def _layout(
+def _layout(  # noqa: PLR0917 - what a layout follows from
     graph: Graph,
     value: str,
     shape: Shape,
@@ -150,8 +149,6 @@ def _layout(
 
 def _is_packed_input(graph: Graph, value: str) -> bool:
     """Tell whether a value is the input as packing leaves it, with its scale and shift applied."""
-    from convoi.compiler.channelwise import ChannelAffine  # noqa: PLC0415 - only for this check
-
     if value in graph.inputs:
         return value == INPUT
     node = graph.node(value)
@@ -250,7 +247,9 @@ def _place_gradients_of_features(
         readers = graph.consumers(value)
         if value in graph.outputs or not readers:
             continue
-        if all(isinstance(reader.op, Unflatten) for reader in readers):
-            grid = placed[readers[0].name].layout
-            if grid.spatial:
-                placed[value] = _as_features(grid)
+        if not all(isinstance(reader.op, Unflatten) for reader in readers):
+            continue
+        grids = {replace(placed[reader.name].layout, halo=()) for reader in readers}
+        grid = grids.pop()
+        if grid.spatial and not grids:
+            placed[value] = _as_features(grid)

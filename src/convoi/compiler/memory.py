@@ -14,7 +14,6 @@ from convoi.compiler.steps import (
     Packing,
     ParameterOperand,
     ScratchOperand,
-    Step,
     SumOperand,
     ValueOperand,
 )
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from convoi.compiler.segments import StepSegment
     from convoi.compiler.select import Selection
+    from convoi.kernels.base import Kernel
     from convoi.kernels.layout import Layout
 
 ARENA = "arena"
@@ -115,9 +115,6 @@ class MemoryPlan:
     segments: tuple[Segment, ...]
     buffers: tuple[Buffer, ...]
     places: Mapping[str, ParameterPlace]
-    arena_bytes: int
-    batch_bytes: int
-    """Bytes per sample of values that outlive a segment."""
 
 
 class MemoryPlanner:
@@ -129,9 +126,7 @@ class MemoryPlanner:
         self.selection = selection
         self.granule = granule
         self.segments = segments
-        self.places, self.ends = place_parameters(
-            selection.packings.values(), selection.itemsize
-        )
+        self.places, self.ends = place_parameters(selection.packings.values(), selection.itemsize)
         self._blocks: dict[str, int] = {}
         self._externals: dict[str, int] = {}
         self._sums: dict[str, int] = {}
@@ -154,20 +149,19 @@ class MemoryPlanner:
             Buffer(PARAMETERS, Space.FIXED, self.ends[PARAMETERS] * itemsize),
             Buffer(TRANSPOSED, Space.FIXED, self.ends[TRANSPOSED] * itemsize),
             Buffer(STATISTICS, Space.FIXED, self.ends[STATISTICS] * itemsize),
-            Buffer(GRADIENTS, Space.CHUNK, self.ends[PARAMETERS] * itemsize),
+            *self._gradients(),
             *(Buffer(name, Space.CHUNK, size) for name, size in self._sums.items()),
             *(Buffer(name, Space.FIXED, size) for name, size in self._blocks.items()),
             *(Buffer(name, Space.EXTERNAL, size) for name, size in self._externals.items()),
         ]
-        return MemoryPlan(segments, tuple(buffers), self.places, arena_bytes, batch_bytes)
+        return MemoryPlan(segments, tuple(buffers), self.places)
+
+    def _gradients(self) -> list[Buffer]:
+        """Return the memory of gradients, which lie as the parameters do."""
+        size = self.ends[PARAMETERS] * self.selection.itemsize
+        return [Buffer(GRADIENTS, Space.CHUNK, size)] if self.selection.training else []
 
     # Values -----------------------------------------------------------------------------------
-
-    def _root(self, value: str) -> str:
-        aliases = self.selection.aliases
-        while value in aliases:
-            value = aliases[value]
-        return value
 
     def _size(self, root: str) -> int:
         return self.selection.layout(root).bytes
@@ -179,7 +173,7 @@ class MemoryPlanner:
             for j, step in enumerate(segment.steps):
                 for operand in step.operands:
                     if isinstance(operand, ValueOperand):
-                        lives.setdefault(self._root(operand.value), []).append((i, j))
+                        lives.setdefault(self.selection.root(operand.value), []).append((i, j))
         crossing = {root for root, uses in lives.items() if len({i for i, _ in uses}) > 1}
         batch = [
             Interval(root, self._size(root), lives[root][0][0], lives[root][-1][0])
@@ -191,9 +185,7 @@ class MemoryPlanner:
         arena_bytes = self._place_arenas(lives, crossing)
         return batch_bytes, arena_bytes
 
-    def _place_arenas(
-        self, lives: Mapping[str, list[tuple[int, int]]], crossing: set[str]
-    ) -> int:
+    def _place_arenas(self, lives: Mapping[str, list[tuple[int, int]]], crossing: set[str]) -> int:
         """Place the values of each segment in its arena; choose its convoy."""
         arena_bytes = 0
         ranges: list[tuple[int, Interval]] = []
@@ -242,32 +234,33 @@ class MemoryPlanner:
         cleared: set[str] = set()
         for step in segment.steps:
             for value in step.writes:
-                root = self._root(value)
+                root = self.selection.root(value)
                 if root in self._to_clear and root not in cleared:
                     calls.append(self._clear_call(root))
                     cleared.add(root)
-            calls.append(self.call(step, number))
+            arguments = tuple(map(self._argument, step.operands))
+            calls.append(self._call(step.label, step.kernel, arguments))
         if segment.whole:
             at_once = -(-segment.units // SHARES)
-            return Segment(
-                tuple(calls), convoy=at_once, extent=Extent.FIXED, units=segment.units
-            )
-        return Segment(tuple(calls), convoy=self._convoys[number], granule=self.granule)
+            return Segment(tuple(calls), convoy=at_once, extent=Extent.FIXED, units=segment.units)
+        convoy = self._convoys[number]
+        # Convoys that are smaller than a tile gain nothing from chunks that begin at tiles.
+        granule = self.granule if convoy % self.granule == 0 else 1
+        return Segment(tuple(calls), convoy=convoy, granule=granule)
 
     def _clear_call(self, root: str) -> KernelCall:
         layout: Layout = self.selection.layout(root)
-        address = kernel_address(ClearHalo(layout), self.selection.target)
-        return KernelCall(f"clear {root}", address, (self._value(root),))
+        return self._call(f"clear {root}", ClearHalo(layout), (self._value(root),))
 
-    def call(self, step: Step, number: int) -> KernelCall:
-        """Return the call of a step's kernel with its arguments placed."""
-        del number
-        address = kernel_address(step.kernel, self.selection.target)
-        return KernelCall(step.label, address, tuple(map(self._argument, step.operands)))
+    def _call(self, label: str, kernel: Kernel, arguments: tuple[Argument, ...]) -> KernelCall:
+        address = kernel_address(kernel, self.selection.target)
+        return KernelCall(label, address, arguments, type(kernel).__name__)
 
-    def _argument(self, operand: Operand) -> Argument:
+    def _argument(  # noqa: PLR0911 - one for each kind of operand
+        self, operand: Operand
+    ) -> Argument:
         if isinstance(operand, ValueOperand):
-            return self._value(self._root(operand.value))
+            return self._value(self.selection.root(operand.value))
         if isinstance(operand, ParameterOperand):
             place = self.places[operand.packing]
             return Argument(place.buffer, place.offset * self.selection.itemsize)

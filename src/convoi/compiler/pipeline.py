@@ -8,26 +8,25 @@ Each pass is a function in a file of its own; none of them changes what another 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from convoi.compiler import choose
 from convoi.compiler.boundary import select_input, select_output
 from convoi.compiler.layouts import place_values
 from convoi.compiler.memory import MemoryPlan, MemoryPlanner
 from convoi.compiler.rules import select_tasks
-from convoi.compiler.segments import StepSegment, cut_segments
+from convoi.compiler.segments import cut_segments
 from convoi.compiler.select import Selection
 from convoi.compiler.simplify import (
     Recipe,
     normalizations_to_affine,
     simplify_inference,
     sink_flatten,
+    split_sums,
 )
 from convoi.compiler.tasks import fuse
-from convoi.config import Debug, settings
-from convoi.graph import Graph, TrainingGraph, differentiate
+from convoi.graph import Graph, check_network, differentiate
 from convoi.runtime.program import Chunking, Plan
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from convoi.ops import Loss
 
 Precision: TypeAlias = Literal["default", "high"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 OUTPUT = "output"
 PREDICTION = "prediction"
@@ -61,6 +61,7 @@ def compile_inference(
     graph: Graph, dtype: str, target: Target, *, winograd: bool = True
 ) -> Compiled:
     """Return the program that computes a network's output."""
+    check_network(graph)
     simplified = simplify_inference(graph)
     graph = simplified.graph
     tasks = fuse(graph)
@@ -69,8 +70,7 @@ def compile_inference(
     packed_input, tasks = select_input(selection, tasks)
     select_tasks(selection, tasks)
     select_output(selection, graph.outputs[0], OUTPUT)
-    segments = cut_segments(selection.steps, selection.aliases)
-    report_segments(segments)
+    segments = cut_segments(selection.steps, selection.root)
     memory = MemoryPlanner(selection, segments, selection.tile_samples).plan()
     plan = Plan(memory.segments, memory.buffers, Chunking(most=None))
     return Compiled(
@@ -78,20 +78,15 @@ def compile_inference(
     )
 
 
-@dataclass(frozen=True)
-class CompiledTraining:
-    """The program of a training step up to the sums of gradients of each chunk."""
-
-    compiled: Compiled
-    training: TrainingGraph
-
-
 def compile_training(
     graph: Graph, loss: Loss, dtype: str, target: Target, *, augment: bool, winograd: bool = True
-) -> CompiledTraining:
-    """Return the program that computes a loss and the gradients of all parameters."""
+) -> Compiled:
+    """Return the program that computes a loss and the gradients of all parameters.
+
+    It is the program of a training step up to the sums of gradients of each chunk.
+    """
     training = differentiate(sink_flatten(graph), loss)
-    simplified = normalizations_to_affine(training.graph)
+    simplified = normalizations_to_affine(split_sums(training.graph))
     step = simplified.graph
     tasks = fuse(step)
     placed = place_values(step, tasks, dtype, target, winograd=winograd)
@@ -102,32 +97,18 @@ def compile_training(
     packed_input, tasks = select_input(selection, tasks, augment=augment)
     select_tasks(selection, tasks)
     select_output(selection, training.prediction, PREDICTION)
-    segments = cut_segments(selection.steps, selection.aliases)
-    report_segments(segments)
+    segments = cut_segments(selection.steps, selection.root)
     parameters = sum(p.size for p in selection.packings.values() if not p.transposed)
     samples = choose.chunk_samples(parameters, _multiply_adds(graph), selection.tile_samples)
     granule = selection.tile_samples if samples % selection.tile_samples == 0 else 1
     memory = MemoryPlanner(selection, segments, granule).plan()
     most = choose.chunk_limit(parameters * selection.itemsize)
     plan = Plan(memory.segments, memory.buffers, Chunking(most, samples))
-    compiled = Compiled(
+    return Compiled(
         plan, memory, simplified.recipes, selection.constants, selection.layout(packed_input)
     )
-    return CompiledTraining(compiled, training)
 
 
 def _multiply_adds(graph: Graph) -> int:
     """Return the multiply-adds of a sample's forward pass."""
-    return sum(
-        node.op.cost(*map(graph.shape, node.inputs)).multiply_adds for node in graph.nodes
-    )
-
-
-def report_segments(segments: tuple[StepSegment, ...]) -> None:
-    """Write the plan where ``CONVOI_DEBUG`` asks for it."""
-    if settings().debug < Debug.PLAN:
-        return
-    for number, segment in enumerate(segments):
-        sys.stderr.write(f"segment {number}{' (once)' if segment.whole else ''}\n")
-        for step in segment.steps:
-            sys.stderr.write(f"  {step.label}: {type(step.kernel).__name__}\n")
+    return sum(node.op.cost(*map(graph.shape, node.inputs)).multiply_adds for node in graph.nodes)

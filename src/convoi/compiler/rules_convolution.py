@@ -101,7 +101,7 @@ def _backward_layout(
     )
 
 
-def _correlate(
+def _correlate(  # noqa: PLR0917 - the parts of a convolution
     selection: Selection,
     task: Task,
     axes: tuple[Axis, ...],
@@ -184,7 +184,7 @@ def bias_gradient(selection: Selection, task: Task) -> None:
     """Select the kernel of the gradient of a bias."""
     (dy,) = task.node.inputs
     kernel = ChannelSumAccumulate(selection.layout(dy))
-    operands = [ValueOperand(dy), selection.gradient(task.output)]
+    operands: list[Operand] = [ValueOperand(dy), selection.gradient(task.output)]
     selection.step(task.output, kernel, operands, writes=[task.output])
 
 

@@ -58,9 +58,7 @@ def moments(selection: Selection, task: Task) -> None:
     accumulate = moment_kernels.MomentsAccumulate(layout)
     bytes_ = accumulate.accumulator_size * selection.itemsize
     sums = f"{name} sums"
-    selection.step(
-        sums, accumulate, [ValueOperand(x), SumOperand(sums, bytes_)], writes=[sums]
-    )
+    selection.step(sums, accumulate, [ValueOperand(x), SumOperand(sums, bytes_)], writes=[sums])
     normalize = _normalize_node(selection, name)
     op = normalize.op
     if not isinstance(op, BatchNormalize):
@@ -68,7 +66,9 @@ def moments(selection: Selection, task: Task) -> None:
     vectors = [selection.vector(p, layout.stride) for p in normalize.parameters]
     selection.step(
         name,
-        moment_kernels.MomentsFinish(layout.channels, layout.lanes, layout.dtype, op.eps, op.momentum),
+        moment_kernels.MomentsFinish(
+            layout.channels, layout.lanes, layout.dtype, op.eps, op.momentum
+        ),
         [
             SumOperand(sums, bytes_, whole=True),
             CHUNKS,
@@ -99,9 +99,7 @@ def gradient_sums(selection: Selection, task: Task) -> None:
     name = task.output
     x, block, dy = task.node.inputs
     layout = selection.layout(x)
-    accumulate = norm.GradientSumsAccumulate(
-        layout, Expression(1), (Tensor(selection.layout(dy)),)
-    )
+    accumulate = norm.GradientSumsAccumulate(layout, Expression(1), (Tensor(selection.layout(dy)),))
     bytes_ = accumulate.accumulator_size * selection.itemsize
     sums = f"{name} sums"
     moments_block = _row(selection, x, block, 0, len(Moment))
@@ -149,6 +147,4 @@ def backward(selection: Selection, task: Task) -> None:
         _row(selection, x, _coefficients(sums), Coefficient.SLOPE, len(Coefficient)),
         _row(selection, x, _coefficients(sums), Coefficient.OFFSET, len(Coefficient)),
     ]
-    channelwise(
-        selection, task, vectors, norm.NormBackward(), tensors=(dy, x), needs=(block, sums)
-    )
+    channelwise(selection, task, vectors, norm.NormBackward(), tensors=(dy, x), needs=(block, sums))

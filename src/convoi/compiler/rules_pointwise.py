@@ -66,4 +66,3 @@ def channelwise(
     operands += vectors
     operands += [ValueOperand(value) for value in extra]
     selection.value_step(task, kernel, operands, needs=needs)
-

@@ -26,7 +26,6 @@ from convoi.ops import (
 
 if TYPE_CHECKING:
     from convoi.compiler.tasks import Task
-    from convoi.kernels.layout import Layout
 
 
 @rule(Flatten)

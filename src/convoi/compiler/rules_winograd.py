@@ -25,7 +25,8 @@ from convoi.compiler.steps import (
     WinogradPacking,
 )
 from convoi.kernels.weights import WeightLayout
-from convoi.kernels.winograd import FORMS, WinogradCorrelate, weight_matrix
+from convoi.kernels.winograd import WinogradCorrelate
+from convoi.kernels.winograd_forms import FORMS, weight_matrix
 from convoi.kernels.winograd_weights import (
     WinogradGradientFinish,
     WinogradWeightGradient,
@@ -76,10 +77,8 @@ def try_gradient(selection: Selection, task: Task, conv: Conv, gradient: Gradien
     """Select Winograd's kernels for the gradient of the weights."""
     if not selection.winograd:
         return False
-    x, dy = task.node.inputs
-    choice = gradient_choice(
-        conv, selection.graph.shape(x), selection.dtype, selection.target
-    )
+    x = task.node.inputs[0]
+    choice = gradient_choice(conv, selection.graph.shape(x), selection.dtype, selection.target)
     if choice is None:
         return False
     _weight_gradient(selection, task, conv, choice, gradient)
@@ -113,9 +112,7 @@ def _correlate(
     kernel = WinogradCorrelate(
         x, y, choice.tiling, choice.offset, choice.product, bool(bias), expression, tensors
     )
-    u, needs = _transformed(
-        selection, weight, choice, layout, turned=turned, backward=backward
-    )
+    u, needs = _transformed(selection, weight, choice, layout, turned=turned, backward=backward)
     operands: list[Operand] = [
         ValueOperand(source),
         u,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from convoi.compiler.steps import Step
 
@@ -22,8 +22,10 @@ class StepSegment:
     """Units that threads share, in segments that run once."""
 
 
-def cut_segments(steps: Sequence[Step], aliases: dict[str, str]) -> tuple[StepSegment, ...]:
-    """Return the segments of a program.
+def cut_segments(
+    steps: Sequence[Step], root: Callable[[str], str] = lambda value: value
+) -> tuple[StepSegment, ...]:
+    """Return the segments of a program; ``root`` tells whose memory a value is.
 
     A step runs in the first segment in which everything that it needs is there: the sample values
     of the same segment or of earlier ones, and batch values (moments, sums) of earlier ones. Even
@@ -33,15 +35,13 @@ def cut_segments(steps: Sequence[Step], aliases: dict[str, str]) -> tuple[StepSe
     level_of: dict[str, int] = {}
     levels: dict[int, list[Step]] = {}
 
-    def level_at(value: str) -> int:
-        return level_of.get(aliases.get(value, value), 0)
-
     for step in steps:
         needed = [level_of[value] for value in step.needs]
         if step.whole:
-            level = max((n + 1 - n % 2 for n in needed), default=-1)
+            level = max((n + 1 + n % 2 for n in needed), default=-1)
         else:
-            level = max([0, *map(level_at, step.reads), *(n + 1 for n in needed)])
+            read = (level_of.get(root(value), 0) for value in step.reads)
+            level = max([0, *read, *(n + 1 for n in needed)])
         levels.setdefault(level, []).append(step)
         for value in step.writes:
             level_of[value] = level

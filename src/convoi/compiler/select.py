@@ -41,7 +41,7 @@ RULES: dict[type[Operation], Rule] = {}
 
 
 def rule(*types: type[Operation]) -> Callable[[Rule], Rule]:
-    """Function decorator: make a rule known for some operations."""
+    """Return the decorator that makes a function the rule of some operations."""
 
     def add(function: Rule) -> Rule:
         for type_ in types:
@@ -80,6 +80,12 @@ class Selection:
     def layout(self, value: str) -> Layout:
         """Return the layout of a value."""
         return self.placed[value].layout
+
+    def root(self, value: str) -> str:
+        """Return the value whose memory a value is: itself, unless it is a second name."""
+        while value in self.aliases:
+            value = self.aliases[value]
+        return value
 
     @property
     def itemsize(self) -> int:

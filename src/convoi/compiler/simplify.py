@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from convoi.compiler.channelwise import ChannelAffine
+from convoi.compiler.tasks import MOST_OPERANDS
 from convoi.graph import Graph, Node
 from convoi.ops import (
+    Add,
     Array,
     BatchNorm,
     Conv,
@@ -44,6 +46,7 @@ def simplify_inference(graph: Graph) -> Simplified:
     graph = drop_dropout(graph)
     graph = sink_flatten(graph)
     graph = window_global_pools(graph)
+    graph = split_sums(graph)
     folded = fold_batch_norm(graph)
     affine = normalizations_to_affine(folded.graph)
     return Simplified(affine.graph, {**folded.recipes, **affine.recipes})
@@ -59,15 +62,30 @@ def _with_nodes(
 
 
 def drop_dropout(graph: Graph) -> Graph:
-    """Leave out dropout, which only acts in training. The output keeps its name."""
+    """Leave out dropout, which only acts in training: its input stands for its output."""
     renamed: dict[str, str] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
         inputs = tuple(renamed.get(value, value) for value in node.inputs)
-        if isinstance(node.op, Dropout) and node.name not in graph.outputs:
+        if isinstance(node.op, Dropout):
             renamed[node.name] = inputs[0]
         else:
             nodes.append(replace(node, inputs=inputs))
+    outputs = tuple(renamed.get(value, value) for value in graph.outputs)
+    return _with_nodes(replace(graph, outputs=outputs), nodes)
+
+
+def split_sums(graph: Graph) -> Graph:
+    """Cut sums of many values into sums of a few, in the same order: kernels take so many."""
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        last, inputs = node, list(node.inputs)
+        while isinstance(node.op, Add) and len(inputs) > MOST_OPERANDS:
+            part = Node(f"{node.name}|sum {len(inputs)}", Add(), tuple(inputs[:MOST_OPERANDS]))
+            nodes.append(part)
+            inputs = [part.name, *inputs[MOST_OPERANDS:]]
+            last = replace(node, inputs=tuple(inputs))
+        nodes.append(last)
     return _with_nodes(graph, nodes)
 
 
@@ -104,7 +122,7 @@ def window_global_pools(graph: Graph) -> Graph:
     nodes: list[Node] = []
     for node in graph.nodes:
         if isinstance(node.op, GlobalPool):
-            pooled = f"{node.name}/window"
+            pooled = f"{node.name}|window"
             window = node.op.windowed(graph.shape(node.inputs[0]))
             nodes.append(Node(pooled, window, node.inputs))
             nodes.append(Node(node.name, Flatten(), (pooled,)))
@@ -121,7 +139,9 @@ def fold_batch_norm(graph: Graph) -> Simplified:
     recipes: dict[str, Recipe] = {}
     specs: dict[str, ParameterSpec] = {}
     for node in graph.nodes:
-        before = producers.get(node.inputs[0]) if isinstance(node.op, BatchNorm) else None
+        if not isinstance(node.op, BatchNorm):
+            continue
+        before = producers.get(node.inputs[0])
         if before is None or not isinstance(before.op, Conv | Dense):
             continue
         if len(graph.consumers(before.name)) > 1 or before.name in graph.outputs:
@@ -131,8 +151,7 @@ def fold_batch_norm(graph: Graph) -> Simplified:
         fold = _Fold(weight, bias[0] if bias else None, node.parameters, node.op.eps)
         recipes[names[0]], recipes[names[1]] = fold.weight, fold.bias
         op = replace(before.op, bias=True)
-        for name, spec in zip(names, op.parameters(graph.shape(before.inputs[0])), strict=True):
-            specs[name] = spec
+        specs.update(zip(names, op.parameters(graph.shape(before.inputs[0])), strict=True))
         folded[node.name] = Node(node.name, op, before.inputs, names)
         gone.add(before.name)
     nodes = [folded.get(node.name, node) for node in graph.nodes if node.name not in gone]
@@ -179,8 +198,7 @@ def normalizations_to_affine(graph: Graph) -> Simplified:
         names = (f"{node.name}|scale", f"{node.name}|shift")
         recipes[names[0]], recipes[names[1]] = affine.scale, affine.shift
         op = ChannelAffine()
-        for name, spec in zip(names, op.parameters(graph.shape(node.inputs[0])), strict=True):
-            specs[name] = spec
+        specs.update(zip(names, op.parameters(graph.shape(node.inputs[0])), strict=True))
         nodes.append(Node(node.name, op, node.inputs, names))
     return Simplified(_with_nodes(graph, nodes, specs), recipes)
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convoi.errors import ArgumentTypeError, ShapeError
+from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 from convoi.kernels.pack_rows import SOURCE_TYPES
+from convoi.kernels.packing import adjacency
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,8 @@ class Source:
     """An array of samples ``(n, *input_shape)`` that packing reads in place."""
 
     array: Array
+    rows: NDArray[np.int64] | None
+    """The samples to read; None: all, in their order."""
     geometry: NDArray[np.int64]
     """Byte strides: of samples, channels and each spatial axis."""
     dtype: str
@@ -34,9 +37,25 @@ class Source:
         """Where the first element lies."""
         return int(self.array.ctypes.data)
 
+    def __len__(self) -> int:
+        """Return the number of samples to read."""
+        return len(self.array if self.rows is None else self.rows)
 
-def open_source(X: ArrayLike, input_shape: Shape) -> Source:
-    """Return an array as a source; only dtypes that packing cannot read are converted."""
+
+def open_source(X: ArrayLike, input_shape: Shape, indices: ArrayLike | None = None) -> Source:
+    """Return an array, or some rows of it, as a source.
+
+    Only dtypes that packing cannot read are converted, and then only the rows that are wanted.
+
+    Raises
+    ------
+    ShapeError
+        If the samples have another shape.
+    ArgumentTypeError
+        If the array holds no real numbers, or the indices are no integers.
+    ArgumentError
+        If an index leads outside of the array.
+    """
     array = np.asarray(X)
     if array.shape[1:] != input_shape:
         wanted = ", ".join(("n", *map(str, input_shape)))
@@ -51,16 +70,33 @@ def open_source(X: ArrayLike, input_shape: Shape) -> Source:
             f"{array.dtype}. Convert it to numbers."
         )
         raise ArgumentTypeError(message)
+    rows = None if indices is None else _checked_rows(indices, len(array))
     if array.dtype.name not in SOURCE_TYPES or not array.dtype.isnative:
-        array = array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
+        if rows is not None:
+            array, rows = array[rows], None
+        exact_in_float32 = array.dtype.itemsize <= np.dtype(np.float16).itemsize
+        array = array.astype(np.float32 if exact_in_float32 else np.float64)
+    contiguous, channels_last = adjacency(array.strides, array.itemsize, input_shape[0])
     strides = np.array(array.strides, np.int64)
-    itemsize = array.itemsize
-    contiguous = bool(strides[-1] == itemsize) or array.shape[-1] == 1
-    channels = array.shape[1]
-    interleaved = bool(
-        array.ndim > 2
-        and channels > 1
-        and strides[1] == itemsize
-        and strides[-1] == channels * itemsize
-    )
-    return Source(array, strides, array.dtype.name, contiguous and not interleaved, interleaved)
+    return Source(array, rows, strides, array.dtype.name, contiguous, channels_last)
+
+
+def _checked_rows(indices: ArrayLike, samples: int) -> NDArray[np.int64]:
+    """Return indices as int64, none of which leads outside of the array."""
+    rows = np.asarray(indices)
+    if rows.ndim != 1:
+        message = f"The 'indices' parameter must have one axis, got the shape {rows.shape}."
+        raise ShapeError(message)
+    if rows.size and rows.dtype.kind not in "iu":
+        message = (
+            f"The 'indices' parameter must be an array of integers, got the dtype {rows.dtype}. "
+            "Give the numbers of the rows."
+        )
+        raise ArgumentTypeError(message)
+    if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < samples:
+        message = (
+            f"The 'indices' parameter must hold row numbers from 0 to {samples - 1}, got numbers "
+            f"from {rows.min()} to {rows.max()}. Give rows of 'X' only."
+        )
+        raise ArgumentError(message)
+    return np.ascontiguousarray(rows, np.int64)

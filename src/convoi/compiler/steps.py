@@ -153,7 +153,7 @@ class WinogradPacking(Packing):
             return 0
         return int(self.indices.size // self.matrix.shape[1] * self.matrix.shape[0])
 
-    def pack(self, array: NDArray, dtype: str) -> NDArray:
+    def pack(self, array: Array, dtype: str) -> Array:
         """Return the transformed weights."""
         if self.layout is None or self.matrix is None:
             return super().pack(array, dtype)
@@ -164,7 +164,7 @@ class WinogradPacking(Packing):
             taps = packed[start : start + size].reshape(layout.taps, -1)
             parts.append(self.matrix @ taps)
             start += size
-        result: NDArray = np.concatenate(parts, axis=1).astype(dtype).ravel()
+        result: Array = np.concatenate(parts, axis=1).astype(dtype).ravel()
         return result
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convoi.checks import check_choice
 from convoi.codegen.target import current_target
+from convoi.codegen.types import FLOATS
 from convoi.compiler.boundary import GEOMETRY, SAMPLES, SOURCE
 from convoi.compiler.host import (
     read_parameter,
@@ -17,10 +20,10 @@ from convoi.compiler.host import (
     typed_memory,
     worker_pool,
 )
-from convoi.compiler.memory import PARAMETERS, STATISTICS
-from convoi.compiler.pipeline import PREDICTION, Precision, compile_training
+from convoi.compiler.memory import PARAMETERS, STATISTICS, ParameterPlace
+from convoi.compiler.pipeline import PRECISIONS, PREDICTION, Precision, compile_training
 from convoi.compiler.rules_loss import LOSS, SEED_BLOCK
-from convoi.compiler.sources import open_source
+from convoi.compiler.sources import Source, open_source
 from convoi.compiler.update import (
     DECAY,
     GATHER_INDEX,
@@ -30,11 +33,12 @@ from convoi.compiler.update import (
     UpdateRule,
     slot_buffer,
 )
-from convoi.errors import ArgumentError, ShapeError
+from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 from convoi.graph import INPUT, TARGET, WEIGHT, Graph
 from convoi.kernels.optimizer import HYPER
 from convoi.ops import Array, CrossEntropy, Loss
 from convoi.runtime.program import Instance
+from convoi.runtime.report import Report
 from convoi.runtime.threads import resolve_threads
 
 if TYPE_CHECKING:
@@ -86,6 +90,16 @@ class StepResult:
     """The norm of the gradient before it was limited; None without a limit."""
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """The arrays of a step as kernels read them."""
+
+    source: Source
+    table: NDArray[np.void]
+    target: Array
+    weight: Array
+
+
 class TrainingProgram:
     """A network and a loss, compiled to train.
 
@@ -113,47 +127,36 @@ class TrainingProgram:
         graph: Graph,
         loss: Loss,
         rule: UpdateRule | None,
-        augment: bool = False,  # noqa: FBT001, FBT002 - see the parameter list
+        *,
+        augment: bool = False,
         dtype: str = "float32",
         threads: int | None = None,
-        *,
         precision: Precision = "default",
     ) -> None:
         self.graph = graph
         self.loss = loss
         self.rule = rule
         self.augment = augment
-        self.dtype = dtype
+        self.dtype = check_choice(dtype, "dtype", "TrainingProgram", tuple(FLOATS))
+        check_choice(precision, "precision", "TrainingProgram", PRECISIONS)
         self._threads = resolve_threads(threads, "TrainingProgram")
         self._target = current_target()
-        made = compile_training(
-            graph, loss, dtype, self._target, augment=augment, winograd=precision == "default"
-        )
-        self._compiled, self._training = made.compiled, made.training
-        self._pool = worker_pool(self._target)
-        self._frame = Frame(self._compiled.plan, self._compiled.memory, dtype, self._target)
-        self._step_instance: Instance | None = None
-        self._gradient_instance: Instance | None = None
-        if rule is not None:
-            self._step_instance = Instance(self._frame.with_update(rule), self._threads)
-        else:
-            self._gradient_instance = self._new_gradient_instance()
+        self._report = Report.on("TrainingProgram")
+        with self._report.compiling():
+            self._compiled = compile_training(
+                graph, loss, dtype, self._target, augment=augment, winograd=precision == "default"
+            )
+            self._pool = worker_pool(self._target)
+            self._frame = Frame(self._compiled.plan, self._compiled.memory, dtype, self._target)
+            plan = self._frame.with_reduction() if rule is None else self._frame.with_update(rule)
+        self._report.plan(plan)
+        self._instance = Instance(plan, self._threads)
+        self._gradient_instance = self._instance if rule is None else None
         self._fill_tables()
         self._other: dict[str, Array] = {}
+        self._lock = threading.Lock()
 
     # Parameters -------------------------------------------------------------------------------
-
-    @property
-    def _instance(self) -> Instance:
-        instance = self._step_instance or self._gradient_instance
-        if instance is None:  # pragma: no cover - one of them always exists
-            raise RuntimeError
-        return instance
-
-    def _new_gradient_instance(self) -> Instance:
-        plan = self._frame.with_reduction()
-        shared = None if self._step_instance is None else self._step_instance.fixed_memory()
-        return Instance(plan, self._threads, shared)
 
     def _fill_tables(self) -> None:
         index = self._frame.gather_index()
@@ -161,46 +164,46 @@ class TrainingProgram:
         factors = self._frame.decay_factors()
         typed_memory(self._instance, DECAY, self.dtype)[: factors.size] = factors
 
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes that the program holds."""
-        return self._instance.total_bytes()
-
     def load(
         self,
         parameters: Mapping[str, Array],
         slots: Mapping[str, Mapping[str, Array]] | None = None,
     ) -> None:
         """Take over parameters, and what the optimiser remembers (zeros if not given)."""
-        self._other = {name: np.array(value) for name, value in parameters.items()}
-        store_parameters(self._instance, self._compiled, parameters, self.dtype)
-        for slot in self.rule.slots if self.rule else ():
-            memory = typed_memory(self._instance, slot_buffer(slot), self.dtype)
-            memory[:] = 0
-            for place in self._trainable():
-                if slots is not None:
-                    value = slots[slot][place.packing.parameter]
-                    end = place.offset + place.packing.size
-                    memory[place.offset : end] = place.packing.pack(value, self.dtype)
+        with self._lock:
+            self._other = {name: np.array(value) for name, value in parameters.items()}
+            store_parameters(self._instance, self._compiled, parameters, self.dtype)
+            for slot in self._slots:
+                memory = typed_memory(self._instance, slot_buffer(slot), self.dtype)
+                memory[:] = 0
+                if slots is None:
+                    continue
+                for place in self._trainable():
+                    packed = place.packing.pack(slots[slot][place.packing.parameter], self.dtype)
+                    memory[place.offset : place.offset + packed.size] = packed
 
     def parameters(self) -> dict[str, Array]:
         """Return the parameters as they are after the last step."""
-        found = dict(self._other)
-        for place in self._compiled.memory.places.values():
-            packing = place.packing
-            if packing.transposed or packing.parameter not in self.graph.parameters:
-                continue
-            shape = self.graph.parameters[packing.parameter].shape
-            found[packing.parameter] = read_parameter(self._instance, place, shape, self.dtype)
+        with self._lock:
+            found = dict(self._other)
+            for place in self._compiled.memory.places.values():
+                packing = place.packing
+                if packing.transposed or packing.parameter not in self.graph.parameters:
+                    continue
+                shape = self.graph.parameters[packing.parameter].shape
+                found[packing.parameter] = read_parameter(self._instance, place, shape, self.dtype)
         return {name: found[name] for name in self.graph.parameters}
 
     def slots(self) -> dict[str, dict[str, Array]]:
         """Return what the optimiser remembers, by slot and parameter."""
-        return {
-            slot: self._read_all(slot_buffer(slot)) for slot in (self.rule.slots if self.rule else ())
-        }
+        with self._lock:
+            return {slot: self._read_all(slot_buffer(slot)) for slot in self._slots}
 
-    def _trainable(self):
+    @property
+    def _slots(self) -> tuple[str, ...]:
+        return self.rule.slots if self.rule else ()
+
+    def _trainable(self) -> list[ParameterPlace]:
         return [p for p in self._compiled.memory.places.values() if p.buffer == PARAMETERS]
 
     def _read_all(self, buffer: str) -> dict[str, Array]:
@@ -217,7 +220,7 @@ class TrainingProgram:
     def step(
         self,
         X: ArrayLike,
-        indices: NDArray[np.int64],
+        indices: ArrayLike,
         target: ArrayLike,
         weight: ArrayLike,
         settings: StepSettings,
@@ -243,21 +246,30 @@ class TrainingProgram:
             Of the random numbers of dropout.
         transforms : Transforms or None
             Only for programs made with ``augment``.
+
+        Raises
+        ------
+        ShapeError, ArgumentTypeError
+            If an array has another shape or dtype.
+        ArgumentError
+            If there are no samples, an index leads outside of ``X``, a target is no class, ``eps``
+            vanishes in the program's dtype, or the program has no rule.
         """
-        if self._step_instance is None:
+        if self.rule is None:
             message = "This TrainingProgram was made without an optimiser. Give it a rule."
             raise ArgumentError(message)
-        instance = self._step_instance
-        hyper = self._hyper(instance)
-        self._set_numbers(hyper, settings)
-        loss, prediction = self._run(instance, X, indices, target, weight, seed, transforms)
-        norm = float(hyper["norm"][0]) if self.rule and self.rule.clip else None
+        batch = self._batch(X, indices, target, weight, transforms)
+        with self._lock:
+            hyper = self._hyper()
+            self._set_numbers(hyper, settings, self.rule)
+            loss, prediction = self._run(self._instance, batch, seed)
+            norm = float(hyper["norm"][0]) if self.rule.clip else None
         return StepResult(loss, prediction, norm)
 
     def gradients(
         self,
         X: ArrayLike,
-        indices: NDArray[np.int64],
+        indices: ArrayLike,
         target: ArrayLike,
         weight: ArrayLike,
         *,
@@ -265,21 +277,33 @@ class TrainingProgram:
         transforms: Transforms | None = None,
     ) -> tuple[float, dict[str, Array], Array]:
         """Return loss, gradients of all trainable parameters, and predictions; change nothing."""
-        if self._gradient_instance is None:
-            self._gradient_instance = self._new_gradient_instance()
-        instance = self._gradient_instance
-        statistics = instance.memory(STATISTICS)
-        before = statistics.copy()
-        loss, prediction = self._run(instance, X, indices, target, weight, seed, transforms)
-        statistics[:] = before
-        return loss, self._read_all(REDUCED), prediction
+        batch = self._batch(X, indices, target, weight, transforms)
+        with self._lock:
+            if self._gradient_instance is None:
+                plan, shared = self._frame.with_reduction(), self._instance.fixed_memory()
+                self._gradient_instance = Instance(plan, self._threads, shared)
+            statistics = self._instance.memory(STATISTICS)
+            before = statistics.copy()
+            try:
+                loss, prediction = self._run(self._gradient_instance, batch, seed)
+            finally:
+                statistics[:] = before
+            return loss, self._read_all(REDUCED), prediction
 
-    def _hyper(self, instance: Instance) -> NDArray[np.void]:
-        return instance.memory(HYPER_BLOCK)[: HYPER.itemsize].view(HYPER)
+    def _hyper(self) -> NDArray[np.void]:
+        return self._instance.memory(HYPER_BLOCK)[: HYPER.itemsize].view(HYPER)
 
-    def _set_numbers(self, hyper: NDArray[np.void], settings: StepSettings) -> None:
-        rule = self.rule
-        clip = rule is not None and rule.clip
+    def _set_numbers(
+        self, hyper: NDArray[np.void], settings: StepSettings, rule: UpdateRule
+    ) -> None:
+        smallest = float(np.finfo(self.dtype).tiny)
+        if rule.kind != "sgd" and settings.eps < smallest:
+            # Where gradients were always zero, the step would be 0 / 0.
+            message = (
+                f"The 'eps' parameter of StepSettings must be at least {smallest} for "
+                f"{self.dtype}, got {settings.eps}. Give a larger one."
+            )
+            raise ArgumentError(message)
         hyper["gradient_scale"] = 1.0
         hyper["learning_rate"] = settings.learning_rate
         hyper["weight_decay"] = settings.weight_decay
@@ -289,58 +313,61 @@ class TrainingProgram:
         hyper["epsilon"] = settings.eps
         hyper["correction1"] = 1 - settings.beta1**settings.step
         hyper["correction2"] = 1 - settings.beta2**settings.step
-        if clip:
+        if rule.clip:
             hyper["partials"] = self._frame.norm_chunks()
             hyper["max_norm"] = settings.clip_norm or np.inf
 
-    def _run(
-        self,
-        instance: Instance,
-        X: ArrayLike,
-        indices: NDArray[np.int64],
-        target: ArrayLike,
-        weight: ArrayLike,
-        seed: int,
-        transforms: Transforms | None,
-    ) -> tuple[float, Array]:
-        source = open_source(X, self.graph.shape(INPUT))
-        rows = np.ascontiguousarray(indices, np.int64)
-        samples = len(rows)
-        if samples == 0:
-            message = "A training step needs at least one sample, got none."
-            raise ArgumentError(message)
-        table = self._table(rows, transforms)
-        targets = self._targets(target, samples)
-        weights = np.ascontiguousarray(weight, self.dtype)
+    def _run(self, instance: Instance, batch: _Batch, seed: int) -> tuple[float, Array]:
+        samples = len(batch.table)
         output_shape = self.graph.shape(self.graph.outputs[0])
         prediction = np.empty((samples, *output_shape), self.dtype)
         losses = np.empty(samples, self.dtype)
-        chunks = instance.prepare(samples)
-        hyper = self._hyper(instance)
-        hyper["chunks"] = chunks
+        hyper = self._hyper()
+        hyper["chunks"] = instance.prepare(samples)
         hyper["chunk_bytes"] = self._frame.chunk_bytes
         if SEED_BLOCK.name in instance.fixed_memory():
             typed_memory(instance, SEED_BLOCK.name, "uint64")[0] = seed % 2**64
-        set_source(instance, self._compiled, source, self._target, augment=self.augment)
-        instance.run(
-            self._pool,
-            {
-                SOURCE: source.address,
-                GEOMETRY: source.geometry.ctypes.data,
-                SAMPLES: table.ctypes.data,
-                TARGET: targets.ctypes.data,
-                WEIGHT: weights.ctypes.data,
-                LOSS: losses.ctypes.data,
-                PREDICTION: prediction.ctypes.data,
-            },
-        )
+        set_source(instance, self._compiled, batch.source, self._target, augment=self.augment)
+        external = {
+            SOURCE: batch.source.address,
+            GEOMETRY: batch.source.geometry.ctypes.data,
+            SAMPLES: batch.table.ctypes.data,
+            TARGET: batch.target.ctypes.data,
+            WEIGHT: batch.weight.ctypes.data,
+            LOSS: losses.ctypes.data,
+            PREDICTION: prediction.ctypes.data,
+        }
+        self._report.run(instance, self._pool, external, samples)
         return float(losses.sum(dtype=np.float64)), prediction
 
-    def _table(
-        self, rows: NDArray[np.int64], transforms: Transforms | None
-    ) -> NDArray[np.void]:
+    # The caller's arrays ----------------------------------------------------------------------
+
+    def _batch(
+        self,
+        X: ArrayLike,
+        indices: ArrayLike,
+        target: ArrayLike,
+        weight: ArrayLike,
+        transforms: Transforms | None,
+    ) -> _Batch:
+        """Return the arrays of a step as kernels read them."""
+        source = open_source(X, self.graph.shape(INPUT), indices)
+        samples = len(source)
+        if samples == 0:
+            message = "A training step needs at least one sample, got none."
+            raise ArgumentError(message)
+        weights = np.ascontiguousarray(weight, self.dtype)
+        if weights.shape != (samples,):
+            message = (
+                f"The 'weight' parameter must have the shape ({samples},), got {weights.shape}."
+            )
+            raise ShapeError(message)
+        table = self._table(source, transforms)
+        return _Batch(source, table, self._targets(target, samples), weights)
+
+    def _table(self, source: Source, transforms: Transforms | None) -> NDArray[np.void]:
         rank = len(self.graph.shape(INPUT)) - 1
-        table = sample_table(rank, rows, len(rows), augment=self.augment)
+        table = sample_table(rank, source.rows, len(source), augment=self.augment)
         if transforms is not None:
             if not self.augment:
                 message = "Transforms need a TrainingProgram that was made with augment=True."
@@ -353,11 +380,24 @@ class TrainingProgram:
         return table
 
     def _targets(self, target: ArrayLike, samples: int) -> Array:
-        dtype = "int64" if isinstance(self.loss, CrossEntropy) else self.dtype
-        targets = np.ascontiguousarray(target, dtype)
         output = self.graph.shape(self.graph.outputs[0])
+        given = np.asarray(target)
         expected = (samples, *self.loss.target_shape(output))
-        if targets.shape != expected:
-            message = f"The 'target' parameter must have the shape {expected}, got {targets.shape}."
+        if given.shape != expected:
+            message = f"The 'target' parameter must have the shape {expected}, got {given.shape}."
             raise ShapeError(message)
-        return targets
+        if not isinstance(self.loss, CrossEntropy):
+            return np.ascontiguousarray(given, self.dtype)
+        if given.dtype.kind not in "iu":
+            message = (
+                "The 'target' parameter must hold class numbers, an array of integers, got the "
+                f"dtype {given.dtype}."
+            )
+            raise ArgumentTypeError(message)
+        if not 0 <= int(given.min()) <= int(given.max()) < output[0]:
+            message = (
+                f"The 'target' parameter must hold class numbers from 0 to {output[0] - 1}, got "
+                f"numbers from {given.min()} to {given.max()}."
+            )
+            raise ArgumentError(message)
+        return np.ascontiguousarray(given, np.int64)

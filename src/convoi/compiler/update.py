@@ -9,6 +9,7 @@ import numpy as np
 
 from convoi.codegen.types import FLOATS
 from convoi.compiler.memory import GRADIENTS, PARAMETERS, TRANSPOSED, MemoryPlan
+from convoi.errors import CompilationError
 from convoi.kernels.base import Kernel, kernel_address
 from convoi.kernels.gather import Gather
 from convoi.kernels.optimizer import (
@@ -22,7 +23,6 @@ from convoi.kernels.optimizer import (
     SquaredNorm,
 )
 from convoi.ops import Array, ParameterKind
-from convoi.runtime.buffers import ALIGNMENT, round_up
 from convoi.runtime.program import Argument, Buffer, Extent, KernelCall, Plan, Segment, Space
 
 if TYPE_CHECKING:
@@ -100,17 +100,20 @@ class Frame:
         """Lanes of the widest vector."""
         return self.target.lanes(self.dtype)
 
+    def _buffer(self, name: str) -> Buffer:
+        return next(buffer for buffer in self.plan.buffers if buffer.name == name)
+
     def _bytes(self, buffer: str) -> int:
-        return next(b.bytes for b in self.plan.buffers if b.name == buffer)
+        return self._buffer(buffer).bytes
 
     @property
     def chunk_bytes(self) -> int:
         """Bytes between the gradients of two chunks."""
-        return round_up(self._bytes(GRADIENTS), ALIGNMENT)
+        return self._buffer(GRADIENTS).unit_bytes
 
     def with_update(self, rule: UpdateRule) -> Plan:
         """Return the plan of a training step."""
-        update = self._segment("update", self._update_call(rule), PARAMETERS)
+        update = self._segment(self._update_call(rule), PARAMETERS)
         clip = self._clip() if rule.clip else ()
         size = self._bytes(PARAMETERS)
         buffers = [Buffer(slot_buffer(slot), Space.FIXED, size) for slot in rule.slots]
@@ -123,7 +126,7 @@ class Frame:
             REDUCED, kernel, [Argument(GRADIENTS, 0, GRANULE_BYTES, whole=True), _HYPER,
                               Argument(REDUCED, 0, GRANULE_BYTES)],
         )  # fmt: skip
-        return self._plan([self._segment(REDUCED, call, PARAMETERS)], [])
+        return self._plan([self._segment(call, PARAMETERS)], [])
 
     def _plan(self, after: Sequence[Segment], buffers: Sequence[Buffer]) -> Plan:
         granules = self._bytes(PARAMETERS) // GRANULE_BYTES
@@ -159,7 +162,7 @@ class Frame:
                 Argument(TRANSPOSED, 0, GRANULE_BYTES),
             ],
         )
-        return (self._segment("transpose weights", call, TRANSPOSED),)
+        return (self._segment(call, TRANSPOSED),)
 
     def _clip(self) -> tuple[Segment, ...]:
         partials = Argument(NORM_PARTIALS, per_chunk=NORM_LANES * 8)
@@ -170,7 +173,7 @@ class Frame:
         )
         clip = self._call("clip", ClipGradients(), [Argument(NORM_PARTIALS), _HYPER])
         return (
-            self._segment("gradient norm", norm, PARAMETERS),
+            self._segment(norm, PARAMETERS),
             Segment((clip,), convoy=1, extent=Extent.FIXED),
         )
 
@@ -189,17 +192,30 @@ class Frame:
         return self._call("update", rule.kernel(self.dtype, self.lanes), arguments)
 
     def _call(self, label: str, kernel: Kernel, arguments: Sequence[Argument]) -> KernelCall:
-        return KernelCall(label, kernel_address(kernel, self.target), tuple(arguments))
+        address = kernel_address(kernel, self.target)
+        return KernelCall(label, address, tuple(arguments), type(kernel).__name__)
 
-    def _segment(self, label: str, call: KernelCall, buffer: str) -> Segment:
-        del label
+    def _segment(self, call: KernelCall, buffer: str) -> Segment:
         units = self._bytes(buffer) // GRANULE_BYTES
         return Segment((call,), convoy=GRANULES_AT_ONCE, extent=Extent.FIXED, units=units)
 
     # Tables -----------------------------------------------------------------------------------
 
     def gather_index(self) -> NDArray[np.int32]:
-        """Return, for every element of the repacked weights, its place among the parameters."""
+        """Return, for every element of the repacked weights, its place among the parameters.
+
+        Raises
+        ------
+        CompilationError
+            If places do not fit in int32.
+        """
+        elements = self._bytes(PARAMETERS) // self.itemsize
+        if elements > np.iinfo(np.int32).max:
+            message = (
+                f"The network has {elements} parameters, and training programs hold at most "
+                f"{np.iinfo(np.int32).max}. Make it smaller."
+            )
+            raise CompilationError(message)
         index = np.zeros(self._bytes(TRANSPOSED) // self.itemsize, np.int32)
         places = self.memory.places.values()
         forward = {p.packing.parameter: p for p in places if p.buffer == PARAMETERS}
@@ -211,9 +227,7 @@ class Frame:
             flat = np.zeros(int(source.packing.indices.max()) + 1, np.int64)
             flat[source.packing.indices[kept]] = source.offset + np.flatnonzero(kept)
             wanted = place.packing.indices
-            index[place.offset : place.offset + wanted.size] = np.where(
-                wanted < 0, 0, flat[wanted]
-            )
+            index[place.offset : place.offset + wanted.size] = np.where(wanted < 0, 0, flat[wanted])
         return index
 
     def decay_factors(self) -> Array:

@@ -41,6 +41,9 @@ class Dataset:
     value_range : tuple of two floats, or None
         The values that stand for black and white: (0, 255) for images, (0, 16) for ``digits``.
         None where that is unknown.
+    mirrored : bool
+        Whether a sample that is mirrored along its last axis is as good a sample: so it is for
+        clothes, and not for digits. What is not known to be so, is not.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class Dataset:
     y: NDArray[Any] | None = None
     classes: tuple[Label, ...] | None = None
     value_range: tuple[float, float] | None = None
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         if len(self.X.shape) < 3 or self.X.dtype not in _DTYPES:

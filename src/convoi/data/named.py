@@ -135,7 +135,7 @@ def _as_fashion(part: Dataset) -> Dataset:
             f"The samples of 'fashion-mnist' have shape (1, 28, 28), and those found have "
             f"{part.sample_shape}. Replace the files."
         )
-    return replace(part, name="fashion-mnist", classes=_FASHION_CLASSES)
+    return replace(part, name="fashion-mnist", classes=_FASHION_CLASSES, mirrored=True)
 
 
 NAMED: dict[str, Callable[[Path | None], DatasetSplits]] = {

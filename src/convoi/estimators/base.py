@@ -64,6 +64,8 @@ class Run:
         What to measure the network on after each epoch.
     callbacks, checkpoint, resume
         See :func:`convoi.training.fit`.
+    mirrored : bool
+        Whether mirrored images are as good, so that ``"auto"`` may mirror them.
     """
 
     network: Network | None = None
@@ -71,6 +73,7 @@ class Run:
     callbacks: Sequence[Callback] = ()
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None
     resume: bool = False
+    mirrored: bool = False
 
 
 class ImageEstimator(Parameters, BaseEstimator, ABC):
@@ -162,7 +165,13 @@ class ImageEstimator(Parameters, BaseEstimator, ABC):
             data = training_set(dataset.X, y, weight, mapped=isinstance(dataset.X, np.memmap))
         else:
             data = TrainingSet(dataset.X, y, np.ones(len(dataset)))
-        run = Run(validation=validation, callbacks=callbacks, checkpoint=checkpoint, resume=resume)
+        run = Run(
+            validation=validation,
+            callbacks=callbacks,
+            checkpoint=checkpoint,
+            resume=resume,
+            mirrored=dataset.mirrored,
+        )
         return self._train(data, run)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -305,6 +314,7 @@ class ImageEstimator(Parameters, BaseEstimator, ABC):
         recipe = choose_recipe(SampleLayout(self.image_shape_).input_shape, len(data))
         objective = self._objective(data, recipe, reset=run.network is None)
         seeds = self._seeds()
+        augment = recipe.augmentation(run.mirrored) if is_auto(self.augment) else self.augment
         rate = recipe.learning_rate if is_auto(self.learning_rate) else self.learning_rate
         with one_thread_in_workers():
             # Set at once, so that a run that is interrupted leaves what it has reached.
@@ -319,7 +329,7 @@ class ImageEstimator(Parameters, BaseEstimator, ABC):
                 learning_rate=rate,
                 schedule=self.schedule,
                 loss=objective.loss,
-                augment=recipe.augment if is_auto(self.augment) else self.augment,
+                augment=augment,
                 validation_data=self._validation_of(run),
                 sample_weight=objective.data.weight,
                 callbacks=run.callbacks,

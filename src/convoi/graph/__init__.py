@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from convoi.graph.builder import Builder
-from convoi.graph.differentiate import RunningStatistics, TrainingGraph, differentiate
+from convoi.graph.differentiate import (
+    RunningStatistics,
+    TrainingGraph,
+    check_network,
+    differentiate,
+)
 from convoi.graph.interpreter import run
 from convoi.graph.nodes import INPUT, SEED, TARGET, WEIGHT, Graph, Node
 from convoi.graph.serialize import (
@@ -23,6 +28,7 @@ __all__ = [
     "Node",
     "RunningStatistics",
     "TrainingGraph",
+    "check_network",
     "differentiate",
     "graph_from_dict",
     "graph_from_json",

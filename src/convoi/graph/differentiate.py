@@ -13,7 +13,7 @@ from convoi.graph.builder import Builder
 from convoi.graph.nodes import INPUT, TARGET, WEIGHT, Graph, Node
 from convoi.ops import SEED, Add, BatchNormalize, Loss, Use
 
-__all__ = ["RunningStatistics", "TrainingGraph", "differentiate"]
+__all__ = ["RunningStatistics", "TrainingGraph", "check_network", "differentiate"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def differentiate(graph: Graph, loss: Loss, *, input_gradient: bool = False) -> 
     >>> differentiate(graph, MeanSquaredError()).gradients
     {'0.weight': '0/conv_backward_weight', '0.bias': '0/channel_sum'}
     """
-    _check_network(graph)
+    check_network(graph)
     (output,) = graph.outputs
     inputs = {
         INPUT: graph.shape(INPUT),
@@ -113,7 +113,8 @@ def differentiate(graph: Graph, loss: Loss, *, input_gradient: bool = False) -> 
     return TrainingGraph(finished, prediction, total, of_parameters, statistics, of_input)
 
 
-def _check_network(graph: Graph) -> None:
+def check_network(graph: Graph) -> None:
+    """Refuse a graph that is no network, or whose nodes share parameters."""
     if list(graph.inputs) != [INPUT] or len(graph.outputs) != 1:
         raise ArgumentError(
             f"A network has the one input {INPUT!r} and one output, got the inputs "

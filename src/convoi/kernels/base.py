@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,24 @@ from convoi.codegen.builder import Function, Module
 from convoi.codegen.executor import EXECUTE, RUN, WORK, emit_executor
 from convoi.codegen.types import I64, POINTER, Value
 from convoi.runtime.linker import LINKER
-from convoi.runtime.object_store import OBJECTS
+from convoi.runtime.object_store import read_object, write_object
+from convoi.runtime.threads import NativeLoops
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from convoi.codegen.target import Target
 
-_BUILD_LOCK = threading.Lock()
+BUILD_LOCK = threading.RLock()
+"""Held while machine code is generated and loaded. A fork waits for it, or the child would find
+LLVM's own lock taken for ever by a thread that it does not have."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=BUILD_LOCK.acquire,
+        after_in_parent=BUILD_LOCK.release,
+        after_in_child=BUILD_LOCK.release,
+    )
 
 
 @dataclass(frozen=True)
@@ -49,8 +60,6 @@ class Kernel:
 
     arguments: ClassVar[tuple[str, ...]] = ()
     """What each pointer leads to; the last one is the output unless the kernel says otherwise."""
-    optimize: ClassVar[bool] = False
-    """Whether LLVM's passes are wanted (scalar code that LLVM is to vectorise)."""
     in_place: ClassVar[bool] = False
     """Whether the output may be the buffer of an input, so that pointers may be equal."""
 
@@ -63,32 +72,39 @@ class Kernel:
         return len(self.arguments)
 
 
-@dataclass(frozen=True)
-class ExecutorAddresses:
-    """Where the native loops of :mod:`convoi.codegen.executor` lie."""
-
-    run: int
-    execute: int
-    work: int
-
-
 def kernel_address(kernel: Kernel, target: Target) -> int:
     """Return the address of a kernel's function; generate and load it if need be."""
-    key = _key(repr(kernel), target)
+    key = _key(f"{type(kernel).__module__} {kernel!r}", target)
     symbol = f"k{key}"
     known = LINKER.address(symbol)
     if known is not None:
         return known
-    with _BUILD_LOCK:
-        code = OBJECTS.get(key)
-        if code is None:
-            code = assemble(_kernel_module(kernel, symbol), target, optimize=kernel.optimize)
-            OBJECTS.put(key, code)
-        LINKER.load(code, (symbol,))
-    address = LINKER.address(symbol)
-    if address is None:  # pragma: no cover - load raises before
-        raise KeyError(symbol)
-    return address
+    return _load(key, (symbol,), lambda: _kernel_module(kernel, symbol), target)[0]
+
+
+def native_loops(target: Target) -> NativeLoops:
+    """Return the addresses of the executor's functions.
+
+    They are scalar code: once loaded, those for one target serve all others.
+    """
+    symbols = (RUN, EXECUTE, WORK)
+    return NativeLoops(
+        *_load(_key("executor", target), symbols, lambda: emit_executor(target), target)
+    )
+
+
+def _load(
+    key: str, symbols: tuple[str, ...], emit: Callable[[], Module], target: Target
+) -> list[int]:
+    """Return the addresses of functions: loaded before, else from the store, else generated."""
+    with BUILD_LOCK:
+        if any(LINKER.address(symbol) is None for symbol in symbols):
+            code = read_object(key)
+            if code is None:
+                code = assemble(emit(), target)
+                write_object(key, code)
+            LINKER.load(code, symbols)
+    return [LINKER.address(symbol) or 0 for symbol in symbols]
 
 
 def _kernel_module(kernel: Kernel, symbol: str) -> Module:
@@ -106,22 +122,6 @@ def _kernel_module(kernel: Kernel, symbol: str) -> Module:
     entry.emit_void(f"call void @{body.name}({', '.join(listed)})")
     entry.ret()
     return module
-
-
-@functools.cache
-def executor_addresses(target: Target) -> ExecutorAddresses:
-    """Return the addresses of the executor's functions."""
-    key = _key("executor", target)
-    symbols = (RUN, EXECUTE, WORK)
-    with _BUILD_LOCK:
-        if LINKER.address(RUN) is None:
-            code = OBJECTS.get(key)
-            if code is None:
-                code = assemble(emit_executor(target), target)
-                OBJECTS.put(key, code)
-            LINKER.load(code, symbols)
-    run, execute, work = (LINKER.address(symbol) or 0 for symbol in symbols)
-    return ExecutorAddresses(run, execute, work)
 
 
 def _key(specification: str, target: Target) -> str:

@@ -20,11 +20,9 @@ neither on threads nor on how a signal is cut. Gradual underflow is kept, as in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from convoi.codegen.builder import Function
 from convoi.codegen.types import (
     F32,
     F64,
@@ -43,6 +41,11 @@ from convoi.codegen.types import (
 )
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.pixel_tables import AXIS, GRID, NO_PLANE, SECTION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from convoi.codegen.builder import Function
 
 ELEMENTS: dict[str, Scalar] = {
     "bool": I8,
@@ -79,7 +82,7 @@ class PixelCorrelate(Kernel):
     unrolls: tuple[int, ...]
     """Tap rows that share loads, for each section of the taps."""
     pitch: int
-    """Elements from one row of scratch memory to the next; known, so that addresses cost nothing."""
+    """Elements from one row of scratch memory to the next: known, so addresses cost nothing."""
     flat: bool
     x86: bool
 
@@ -232,14 +235,10 @@ class _Emitter:
             "or", f.compare("slt", position, 0), f.compare("sge", position, axis.extent)
         )
         outside = f.integer("and", beyond, self.is_constant)
-        clipped = f.select(
-            f.compare("slt", position, axis.smallest), axis.smallest, position
-        )
+        clipped = f.select(f.compare("slt", position, axis.smallest), axis.smallest, position)
         clipped = f.value(f.minimum(clipped, axis.largest))
         rest = f.integer("srem", clipped, axis.period)
-        rest = f.select(
-            f.compare("slt", rest, 0), f.value(f.add(rest, axis.period)), rest
-        )
+        rest = f.select(f.compare("slt", rest, 0), f.value(f.add(rest, axis.period)), rest)
         mirrored = f.value(f.sub(axis.mirror, rest))
         mapped = f.select(f.compare("sge", rest, axis.extent), mirrored, rest)
         return mapped, f.integer("xor", outside, Value(I1, "true"))
@@ -274,9 +273,7 @@ class _Emitter:
             to = f.at(target, f.mul(f.mul(p, phase_columns), self.inner), self.element)
             # Columns of the phase whose position lies in the input: begin <= m < end.
             begin = self._clipped(self._ceiling(f.sub(0, position), axis.stride), used)
-            end = self._clipped(
-                self._ceiling(f.sub(axis.extent, position), axis.stride), used
-            )
+            end = self._clipped(self._ceiling(f.sub(axis.extent, position), axis.stride), used)
             end = f.select(f.compare("slt", end, begin), begin, end)
             self._pack_border(x, to, position, f.value(0), begin)
             source = f.at(
@@ -302,9 +299,7 @@ class _Emitter:
         positive = f.select(f.compare("slt", a, 0), f.value(0), a)
         return f.value(f.minimum(positive, largest))
 
-    def _pack_border(
-        self, x: Value, to: Value, position: Value, begin: Value, end: Value
-    ) -> None:
+    def _pack_border(self, x: Value, to: Value, position: Value, begin: Value, end: Value) -> None:
         """Copy columns that are (or may be) outside the input."""
         f, axis = self.f, self.columns
         fill = self.word(GRID.fill, POINTER)
@@ -405,7 +400,9 @@ class _Emitter:
             pair_count = self.word(first + SECTION.pairs)
             tap_count = self.word(first + SECTION.taps)
 
-            def pair(_: Index, carried: list[Value], unroll: int = unroll, tap_count: Value = tap_count) -> list[Value]:  # noqa: E501
+            def pair(
+                _: Index, carried: list[Value], unroll: int = unroll, tap_count: Value = tap_count
+            ) -> list[Value]:
                 *sums, weight, number = carried
                 row = f.at(x, f.load(f.at(pairs, number, I64), I64), self.element)
 

@@ -13,28 +13,22 @@ Weights lie as in :class:`~convoi.kernels.weights.WeightLayout`, U and dU as
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from convoi.codegen.builder import Function
 from convoi.codegen.types import I64, Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.layout import Layout
-from convoi.kernels.weight_gradient import GradientTile
-from convoi.kernels.weights import WeightLayout
-from convoi.kernels.winograd import (
-    FORMS,
-    TAPS,
-    Block,
-    BlockWalk,
-    Place,
-    Tiling,
-    apply_along,
-    transform_tiles,
-    transposed,
-)
+from convoi.kernels.winograd_forms import FORMS, TAPS, Place, apply_along, transposed
+from convoi.kernels.winograd_tiles import Block, BlockWalk, Tiling, transform_tiles
 from convoi.runtime.buffers import ALIGNMENT, round_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from convoi.codegen.builder import Function
+    from convoi.kernels.weight_gradient import GradientTile
+    from convoi.kernels.weights import WeightLayout
 
 
 def transformed_size(layout: WeightLayout, form: int, rank: int) -> int:
@@ -69,7 +63,9 @@ class _Weights(Kernel):
         """Return the transformed positions in their order."""
         return list(itertools.product(range(FORMS[self.form].size), repeat=self.rank))
 
-    def each_vector(self, f: Function, channel: Index, body) -> None:  # noqa: ANN001
+    def each_vector(
+        self, f: Function, channel: Index, body: Callable[[Index, int, Index, int], None]
+    ) -> None:
         """Run the body for every vector of output channels.
 
         It gets where tap 0 of the channel lies among the weights and the elements from tap to
@@ -199,7 +195,7 @@ class WinogradWeightGradient(Kernel):
     @property
     def scratch_elements(self) -> int:
         """Elements of scratch memory."""
-        return self.tiling.positions * self.tiling.block * (self.x.stride + self.dy.stride)
+        return self.tiling.scratch(self.x) + self.tiling.scratch(self.dy)
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loop over blocks: transform both, multiply and sum."""
@@ -210,11 +206,8 @@ class WinogradWeightGradient(Kernel):
 
         def one(block: Block) -> None:
             transform_tiles(walk, block, x, self.x, self.offset, form.input, scratch)
-            size = self.tiling.positions * block.tiles * self.x.stride
-            gradients = f.at(scratch, size, self.x.element)
-            transform_tiles(
-                walk, block, dy, self.dy, none, transposed(form.output), gradients
-            )
+            gradients = f.at(scratch, self.tiling.scratch(self.x), self.x.element)
+            transform_tiles(walk, block, dy, self.dy, none, transposed(form.output), gradients)
             begins = f.compare("ne", call.fresh, 0)
             for index in (block.sample, block.row, block.column):
                 if isinstance(index, Value):
@@ -234,8 +227,8 @@ class WinogradWeightGradient(Kernel):
         total = sum(self.weights.blocks) * lanes * channels
 
         def one_position(number: Index, _: object) -> None:
-            v_here = f.at(v, f.mul(number, block.tiles * self.x.stride), element)
-            d_here = f.at(d, f.mul(number, block.tiles * self.dy.stride), element)
+            v_here = f.at(v, f.mul(number, self.tiling.plane(self.x)), element)
+            d_here = f.at(d, f.mul(number, self.tiling.plane(self.dy)), element)
             du_here = f.at(du, f.mul(number, total), element)
             first = 0
             for size, group in itertools.groupby(self.weights.blocks):
@@ -253,9 +246,7 @@ class WinogradWeightGradient(Kernel):
                             (vectors, width, block.tiles),
                             v_here,
                             f.at(d_here, f.add(start, vector * lanes), element),
-                            f.at(
-                                du_here, f.add(f.mul(start, channels), vector * lanes), element
-                            ),
+                            f.at(du_here, f.add(f.mul(start, channels), vector * lanes), element),
                             begins,
                         )
 
@@ -267,7 +258,7 @@ class WinogradWeightGradient(Kernel):
     def _channel_tiles(  # noqa: PLR0917 - the operands of the products
         self,
         f: Function,
-        shape: tuple[int, int, int],
+        shape: tuple[int, int, Index],
         v: Value,
         d: Value,
         du: Value,
@@ -276,16 +267,14 @@ class WinogradWeightGradient(Kernel):
         """Emit the loop over tiles of input channels."""
         channels, step = self.weights.inputs, self.tile.channels
         whole = channels // step * step
-        f.loop(
-            whole, lambda c, _: self._tile(f, (*shape, step), c, v, d, du, begins), step=step
-        )
+        f.loop(whole, lambda c, _: self._tile(f, (*shape, step), c, v, d, du, begins), step=step)
         if channels > whole:
             self._tile(f, (*shape, channels - whole), whole, v, d, du, begins)
 
     def _tile(  # noqa: PLR0917 - the operands of the products
         self,
         f: Function,
-        shape: tuple[int, int, int, int],
+        shape: tuple[int, int, Index, int],
         channel: Index,
         v: Value,
         d: Value,

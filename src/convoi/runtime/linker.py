@@ -6,6 +6,8 @@ import itertools
 import threading
 from typing import Any
 
+from convoi.errors import CompilationError
+
 
 class Linker:
     """Links object code and keeps it loaded for as long as the process runs.
@@ -38,7 +40,11 @@ class Linker:
             library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
             for symbol in symbols:
                 library.export_symbol(symbol)
-            tracker = library.link(self._compiler, f"convoi{next(self._names)}")
+            try:
+                tracker = library.link(self._compiler, f"convoi{next(self._names)}")
+            except RuntimeError as error:
+                message = f"LLVM cannot load generated code: {error}"
+                raise CompilationError(message) from error
             self._trackers.append(tracker)
             for symbol in symbols:
                 self._addresses[symbol] = tracker[symbol]

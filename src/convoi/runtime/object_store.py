@@ -1,4 +1,9 @@
-"""The store of machine code: on disk between processes, in memory within one."""
+"""The store of machine code on disk: what one process generated, others load.
+
+A file holds a digest of its key and of the object code, and then the code, so that a truncated,
+altered or renamed file counts as absent. A folder that cannot be written or read is no error: code
+is then generated again.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,6 @@ import contextlib
 import hashlib
 import os
 import tempfile
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,57 +18,10 @@ from convoi.config import settings
 
 SUFFIX = ".o"
 DIGEST_BYTES = 16
-MEMORY_LIMIT = 64 * 2**20
-"""Bytes of object code that a process keeps."""
-
-_ELF_AND_OTHERS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\x64\x86", b"\x64\xaa")
 
 
-class ObjectStore:
-    """Object code by key: a folder on disk, and the most recently used in memory.
-
-    A file holds the digest of the object code and then the code, so that a truncated or altered
-    file counts as absent. A folder that cannot be written or read is no error: code is then
-    generated again.
-    """
-
-    def __init__(self) -> None:
-        self._memory: OrderedDict[str, bytes] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: str) -> bytes | None:
-        """Return the object code of a key, or None."""
-        with self._lock:
-            code = self._memory.get(key)
-            if code is not None:
-                self._memory.move_to_end(key)
-                return code
-        code = _read(key)
-        if code is not None:
-            self._remember(key, code)
-        return code
-
-    def put(self, key: str, code: bytes) -> None:
-        """Keep the object code of a key."""
-        self._remember(key, code)
-        _write(key, code)
-
-    def _remember(self, key: str, code: bytes) -> None:
-        with self._lock:
-            old = self._memory.pop(key, b"")
-            self._memory[key] = code
-            self._bytes += len(code) - len(old)
-            while self._bytes > MEMORY_LIMIT and len(self._memory) > 1:
-                self._bytes -= len(self._memory.popitem(last=False)[1])
-
-
-def _path(key: str) -> Path | None:
-    folder = settings().cache_dir
-    return None if folder is None else Path(folder) / key[:2] / f"{key}{SUFFIX}"
-
-
-def _read(key: str) -> bytes | None:
+def read_object(key: str) -> bytes | None:
+    """Return the object code of a key, or None."""
     path = _path(key)
     if path is None:
         return None
@@ -74,13 +30,14 @@ def _read(key: str) -> bytes | None:
     except OSError:
         return None
     digest, code = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
-    if _digest(code) != digest or not code.startswith(_ELF_AND_OTHERS):
-        return None
-    return code
+    return code if digest == _digest(key, code) else None
 
 
-def _write(key: str, code: bytes) -> None:
-    """Write under another name and rename, so that no process ever reads half a file."""
+def write_object(key: str, code: bytes) -> None:
+    """Keep the object code of a key, if the folder allows it.
+
+    It is written under another name, and renamed, so that no process ever reads half a file.
+    """
     path = _path(key)
     if path is None:
         return
@@ -89,14 +46,20 @@ def _write(key: str, code: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(_digest(code) + code)
+                file.write(_digest(key, code) + code)
             Path(temporary).replace(path)
-        except OSError:
+        except BaseException:
             Path(temporary).unlink(missing_ok=True)
+            raise
 
 
-def _digest(code: bytes) -> bytes:
-    return hashlib.sha256(code).digest()[:DIGEST_BYTES]
+def _path(key: str) -> Path | None:
+    folder = settings().cache_dir
+    return None if folder is None else Path(folder) / key[:2] / f"{key}{SUFFIX}"
+
+
+def _digest(key: str, code: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + code).digest()[:DIGEST_BYTES]
 
 
 @dataclass(frozen=True)
@@ -129,7 +92,3 @@ def clear_store() -> StoreInfo:
                 with contextlib.suppress(OSError):
                     path.unlink()
     return info
-
-
-OBJECTS = ObjectStore()
-"""The process's store."""

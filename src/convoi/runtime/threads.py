@@ -18,6 +18,8 @@ from convoi.checks import check_integer
 from convoi.config import settings
 from convoi.runtime.tables import GATE
 
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
 IDLE_SPINS = 8000
 """Pauses that a worker waits for the next program before it goes to sleep: about 0.2 ms, so the
 workers stay awake between the steps of a training run and no longer."""
@@ -61,16 +63,34 @@ def _affinity() -> int:
 
 
 def _cgroup_limit() -> float:
-    """Return the number of cores that the control group grants, infinity without a limit."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
-        if quota != "max":
-            return max(int(quota) / int(period), 1.0)
+    """Return the number of cores that the control groups grant, infinity without a limit.
+
+    A group's limit holds for the groups inside it: in version 2, all from the process's own to
+    the root are asked. References: cgroups(7); the kernel's "Control Group v2".
+    """
+    limits = [_quota(folder / "cpu.max") for folder in _own_groups()]
+    version1 = _CGROUPS / "cpu"
+    limits.append(_quota(version1 / "cpu.cfs_quota_us", version1 / "cpu.cfs_period_us"))
+    return min(limits)
+
+
+def _own_groups() -> list[Path]:
+    """Return the folders of the process's control groups of version 2, the root last."""
+    own = Path("/")
     with contextlib.suppress(OSError, ValueError):
-        folder = Path("/sys/fs/cgroup/cpu")
-        quota_us = int((folder / "cpu.cfs_quota_us").read_text())
-        if quota_us > 0:
-            return max(quota_us / int((folder / "cpu.cfs_period_us").read_text()), 1.0)
+        for line in _OWN_CGROUP.read_text().splitlines():
+            number, _, path = line.split(":", 2)
+            if number == "0" and ".." not in path:
+                own = Path(path)
+    return [_CGROUPS / group.relative_to("/") for group in (own, *own.parents)]
+
+
+def _quota(*files: Path) -> float:
+    """Return the cores that files with a time and its period grant, infinity without a limit."""
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (word for file in files for word in file.read_text().split())
+        if quota != "max" and int(quota) > 0:
+            return int(quota) / int(period)
     return math.inf
 
 
@@ -126,8 +146,10 @@ class Pool:
             self._busy.release()
 
     def _wake(self, workers: int) -> None:
-        while len(self._workers) < workers:
-            self._workers.append(self._start(len(self._workers) + 1))
+        """Let workers take part. Where no more can be started, the program does with fewer."""
+        with contextlib.suppress(RuntimeError):
+            while len(self._workers) < workers:
+                self._workers.append(self._start(len(self._workers) + 1))
         for worker in self._workers[:workers]:
             if worker.asleep:
                 worker.asleep = False

@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+from convoi.signal.detection import Detections, find
+from convoi.signal.explanation import Explanation, MethodCost, explain
+from convoi.signal.matching import match
+from convoi.signal.noise import PowerSpectrum
 from convoi.signal.operator import convolve, correlate
+from convoi.signal.streaming import Stream
 
-__all__ = ["convolve", "correlate"]
+__all__ = [
+    "Detections",
+    "Explanation",
+    "MethodCost",
+    "PowerSpectrum",
+    "Stream",
+    "convolve",
+    "correlate",
+    "explain",
+    "find",
+    "match",
+]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from convoi.checks import check_per_axis, describe, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 from convoi.signal.boundaries import BOUNDARIES, Boundary
 from convoi.signal.direct import COMPUTE, dtype_name
 from convoi.signal.problem import MODES, Mode, Problem, sliding_axis
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 Method: TypeAlias = Literal["auto", "direct", "separable", "fft", "overlap-add"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -53,7 +55,7 @@ EQUIVALENTS = {
 """Names of other libraries that an error message translates."""
 
 
-def check_name(value: object, name: str, owner: str, choices: Sequence[Any]) -> Any:  # noqa: ANN401
+def check_name(value: object, name: str, owner: str, choices: Sequence[Any]) -> Any:  # noqa: ANN401 - of several kinds
     """Return one of several names; the message translates those of other libraries."""
     if isinstance(value, str) and value in choices:
         return value
@@ -88,8 +90,7 @@ def check_array(value: ArrayLike, name: str, owner: str) -> NDArray[Any]:
 
 def _masked_as_nan(value: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
     floating = value.dtype if value.dtype.kind in "fc" else np.dtype(np.float64)
-    filled: NDArray[Any] = value.astype(floating).filled(np.nan)
-    return filled
+    return np.where(np.ma.getmaskarray(value), np.nan, np.ma.getdata(value)).astype(floating)
 
 
 def check_fill(value: object, owner: str, result: np.dtype[Any]) -> complex:
@@ -100,9 +101,7 @@ def check_fill(value: object, owner: str, result: np.dtype[Any]) -> complex:
             return number
         if number.imag == 0 and number.real.is_integer():
             return number
-        raise ArgumentError(
-            refusal("fill_value", owner, f"a value that {result} can hold", value)
-        )
+        raise ArgumentError(refusal("fill_value", owner, f"a value that {result} can hold", value))
     raise ArgumentTypeError(refusal("fill_value", owner, "a number", value))
 
 
@@ -125,7 +124,7 @@ def make_problem(
     return _problem(owner, x.shape, kernel.shape, mode, boundary, *options, flip)
 
 
-def _problem(
+def _problem(  # noqa: PLR0917 - hashable as they are, for the cache
     owner: str,
     x_shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
@@ -165,11 +164,19 @@ def _problem(
                 f"Sliding are the axes {sliding}; choose them with axes=."
             )
     lines = [
-        sliding_axis(axis, shapes[0][axis], shapes[1][axis], s, d, checked_mode, owner)
+        sliding_axis(
+            axis,
+            shapes[0][axis],
+            shapes[1][axis],
+            stride=s,
+            dilation=d,
+            mode=checked_mode,
+            owner=owner,
+        )
         for axis, s, d in zip(sliding, strides, dilations, strict=True)
     ]
     lines.sort(key=operator.attrgetter("axis"))
-    return Problem(owner, *shapes, tuple(lines), checked_boundary, flip)
+    return Problem(owner, shapes[0], shapes[1], tuple(lines), checked_boundary, flip)
 
 
 _known_problem = functools.lru_cache(maxsize=512)(_problem)
@@ -205,8 +212,10 @@ def check_out(
     expectation = f"a writeable array of shape {shape} to which {result} can be cast"
     if not isinstance(out, np.ndarray):
         raise ArgumentTypeError(refusal("out", owner, expectation, out))
-    if out.shape != shape or not out.flags.writeable or not np.can_cast(
-        result, out.dtype, "same_kind"
+    if (
+        out.shape != shape
+        or not out.flags.writeable
+        or not np.can_cast(result, out.dtype, "same_kind")
     ):
         raise ArgumentError(refusal("out", owner, expectation, out))
     return out

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Boundary: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convoi.codegen.target import current_target
-from convoi.signal.problem import Problem
 from convoi.signal.transform import (
     AxisBlocks,
     cut_blocks,
@@ -23,6 +22,9 @@ from convoi.signal.transform import (
     transform_dtype,
     whole_blocks,
 )
+
+if TYPE_CHECKING:
+    from convoi.signal.problem import Problem, Terms
 
 
 @dataclass(frozen=True)
@@ -131,15 +133,9 @@ def transform_cost(
 
 
 @functools.lru_cache(maxsize=512)
-def costs(
-    problem: Problem,
-    result: np.dtype[Any],
-    element: str,
-    factor: int,
-    fill: complex,
-    threads: int,
-) -> dict[str, Cost]:
+def costs(problem: Problem, terms: Terms, element: str, factor: int) -> dict[str, Cost]:
     """Return the cost of each method that the shapes allow."""
+    result, fill, threads = terms.result, terms.fill, terms.threads
     real = result.kind != "c"
     found = {
         "direct": direct_cost(problem, element, factor, threads),

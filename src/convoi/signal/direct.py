@@ -6,18 +6,20 @@ import functools
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
 
 from convoi.codegen.target import Target, current_target
 from convoi.kernels.base import kernel_address
 from convoi.kernels.pixel_tables import GRID
 from convoi.signal.grids import Grid, Layout, Line, build_grid
-from convoi.signal.problem import Problem, SlidingAxis
+from convoi.signal.problem import Problem, SlidingAxis, Terms
 from convoi.signal.running import NativeKernel, native_kernel, run_tasks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MOST_PLANS = 256
 """Layouts that are remembered; shapes are unbounded."""
@@ -57,9 +59,7 @@ def correlate_direct(
     problem: Problem,
     x: NDArray[Any],
     kernel: NDArray[Any],
-    result: np.dtype[Any],
-    fill: complex,
-    threads: int,
+    terms: Terms,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Return the sum over taps, one by one.
@@ -70,23 +70,30 @@ def correlate_direct(
         Its axes are those of the arrays.
     x, kernel : array
         With equally many axes. The kernel is as the user gave it, but conjugated if need be.
-    result : dtype
-        Of the output.
-    fill : number
-        Value outside the input for ``boundary="constant"``.
-    threads : int
-        The most threads.
+    terms : Terms
+        dtype of the result, fill value, threads.
     out : array, optional
         Of the result's shape; used as the output where the kernels can write it, which the
         caller finds out from what is returned.
     """
+    result, fill = terms.result, terms.fill
     if problem.taps == 1:
         return _multiplied(problem, x, kernel, result)
     if result.kind != "c":
         wide = _WIDENED.get(result, result)
-        y = _correlate_real(problem, x, kernel, wide, (fill.real, fill.real), threads, out)
+        parts = _RealTerms(wide, (fill.real, fill.real), terms.threads)
+        y = _correlate_real(problem, x, kernel, parts, out)
         return y if wide is result else y.astype(result)
-    return _correlate_complex(problem, x, kernel, result, fill, threads)
+    return _correlate_complex(problem, x, kernel, terms)
+
+
+@dataclass(frozen=True)
+class _RealTerms:
+    """As `Terms`, of real arithmetic: the fill values of even and odd elements of a row."""
+
+    result: np.dtype[Any]
+    fill: tuple[float, float]
+    threads: int
 
 
 def _multiplied(
@@ -96,18 +103,15 @@ def _multiplied(
     steps: list[slice] = [slice(None)] * x.ndim
     for axis in problem.axes:
         steps[axis.axis] = slice(None, None, axis.stride)
-    return np.multiply(x[tuple(steps)], kernel, dtype=result)
+    product: NDArray[Any] = np.multiply(x[tuple(steps)], kernel, dtype=result)
+    return product
 
 
 def _correlate_complex(
-    problem: Problem,
-    x: NDArray[Any],
-    kernel: NDArray[Any],
-    result: np.dtype[Any],
-    fill: complex,
-    threads: int,
+    problem: Problem, x: NDArray[Any], kernel: NDArray[Any], terms: Terms
 ) -> NDArray[Any]:
     """Correlate the real and imaginary parts, which lie next to each other, as two columns."""
+    result, fill = terms.result, terms.fill
     real = np.dtype("float32" if result == np.complex64 else "float64")
     part_axis = x.ndim
     if x.dtype.kind == "c" or fill.imag:
@@ -124,10 +128,10 @@ def _correlate_complex(
         problem.boundary,
         problem.flip,
     )
-    parts = (fill.real, fill.imag)
+    parts = _RealTerms(real, (fill.real, fill.imag), terms.threads)
 
     def correlated(taps: NDArray[Any]) -> NDArray[Any]:
-        return _correlate_real(inner, x, taps, real, parts, threads)
+        return _correlate_real(inner, x, taps, parts)
 
     y = np.empty(problem.output_shape, result)
     with_real = correlated(kernel_parts.real)
@@ -177,18 +181,16 @@ def _correlate_real(
     problem: Problem,
     x: NDArray[Any],
     kernel: NDArray[Any],
-    result: np.dtype[Any],
-    fill: tuple[float, float],
-    threads: int,
+    terms: _RealTerms,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    element = COMPUTE[dtype_name(result)]
+    result = terms.result
     x = _readable(x)
     target = current_target()
-    key = (problem, x.strides, x.dtype.num, result.num, threads, target)
+    key = (problem, x.strides, x.dtype.num, result.num, terms.threads, target)
     plan = _PLANS.get(key)
     if plan is None:
-        plan = _PLANS[key] = _make_plan(problem, x, element, result, threads, target)
+        plan = _PLANS[key] = _make_plan(problem, x, terms, target)
         while len(_PLANS) > MOST_PLANS:
             _PLANS.popitem(last=False)
     if out is not None and plan.in_order and _writable(out, result):
@@ -196,7 +198,7 @@ def _correlate_real(
     else:
         y = np.empty(plan.shape, result)
     if y.size:
-        _run(plan, x, kernel, y, element, fill)
+        _run(plan, x, kernel, y, terms.fill)
     return y if plan.in_order else y.transpose(plan.natural)
 
 
@@ -205,10 +207,9 @@ def _run(
     x: NDArray[Any],
     kernel: NDArray[Any],
     y: NDArray[Any],
-    element: str,
     fill: tuple[float, float],
 ) -> None:
-    grid = plan.grid
+    grid, element = plan.grid, plan.grid.kernel.element
     taps = kernel.transpose(plan.kernel_order).reshape(plan.kernel_batch, -1)
     with np.errstate(invalid="ignore"):  # numbers that the result's type wraps
         weights = taps.take(grid.tap_order, axis=1).astype(element, copy=False)
@@ -220,7 +221,9 @@ def _run(
     words[GRID.output] = y.ctypes.data
     words[GRID.items] = plan.items.ctypes.data
     words[GRID.fill] = outside.ctypes.data
-    run_tasks(plan.call, words, grid.tasks, grid.scratch, plan.threads, plan.target)
+    run_tasks(
+        plan.call, words, grid.tasks, scratch=grid.scratch, threads=plan.threads, target=plan.target
+    )
 
 
 def _writable(out: NDArray[Any], result: np.dtype[Any]) -> bool:
@@ -237,14 +240,9 @@ def _readable(x: NDArray[Any]) -> NDArray[Any]:
     return x
 
 
-def _make_plan(
-    problem: Problem,
-    x: NDArray[Any],
-    element: str,
-    result: np.dtype[Any],
-    threads: int,
-    target: Target,
-) -> _Plan:
+def _make_plan(problem: Problem, x: NDArray[Any], terms: _RealTerms, target: Target) -> _Plan:
+    result = terms.result
+    element = COMPUTE[dtype_name(result)]
     size = x.dtype.itemsize
     pitches = [
         0 if extent == 1 else stride // size
@@ -258,9 +256,7 @@ def _make_plan(
             return Line(1, 0, 1)
         if axis in sliding:
             a = sliding[axis]
-            return Line(
-                a.extent, pitches[axis], a.output, a.taps, a.stride, a.dilation, a.low
-            )
+            return Line(a.extent, pitches[axis], a.output, a.taps, a.stride, a.dilation, a.low)
         return Line(x.shape[axis], pitches[axis], x.shape[axis])
 
     output = problem.output_shape
@@ -293,7 +289,7 @@ def _make_plan(
         flipped = taps - 1 - grid.tap_order
         grid = Grid(grid.kernel, grid.words, grid.tables, flipped, grid.tasks, grid.scratch)
     work = math.prod(output) * taps
-    useful = max(1, min(threads, work // WORK_OF_A_THREAD))
+    useful = max(1, min(terms.threads, work // WORK_OF_A_THREAD))
     natural = tuple(int(i) for i in np.argsort(order))
     return _Plan(
         grid,
@@ -366,7 +362,5 @@ def _batch_row(
     spacing = axis.dilation * math.prod(problem.x_shape[a] for a in inner)
     if axis.stride == 1 and lanes % spacing == 0 and axis.taps >= 2 * lanes // spacing:
         return None
-    candidates = [
-        a for a in batch if problem.kernel_shape[a] == 1 and problem.x_shape[a] > 1
-    ]
+    candidates = [a for a in batch if problem.kernel_shape[a] == 1 and problem.x_shape[a] > 1]
     return max(candidates, key=lambda a: problem.x_shape[a], default=None)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convoi.codegen.target import Target
 from convoi.kernels.pixel_correlate import ELEMENTS, PixelCorrelate
 from convoi.kernels.pixel_tables import AXIS, GRID, NO_PLANE, SECTION
 from convoi.runtime.buffers import aligned_zeros
 from convoi.signal.boundaries import Boundary, extension, source_positions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convoi.codegen.target import Target
 
 PITCHES = (144, 272, 528, 1040, 2064)
 """Elements per row of scratch memory: an odd number of cache lines, so that rows do not compete
@@ -91,6 +95,18 @@ class Tile:
     most_unroll: int
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """What a task covers."""
+
+    pitch: int
+    """Elements from one row of scratch memory to the next."""
+    rows: int
+    columns: int
+    scratch: int
+    """Elements of scratch memory."""
+
+
 TILES = {
     # (vector registers, kind): accumulators + loaded rows + one weight fit the registers
     (32, "picture"): Tile(4, 2, 7),
@@ -132,29 +148,11 @@ def build_grid(layout: Layout, source: str, element: str, result: str, target: T
     if flat:
         while tile.rows > 2 and tile.rows * lanes >= 2 * width:
             tile = replace(tile, rows=tile.rows // 2)
-    across = lanes * (tile.rows if flat else tile.vectors)
-    if flat:
-        pitch, block_rows = 0, 1
-        block_columns = _flat_block(layout, across)
-        row_extent = layout.column.phases * (block_columns + layout.column.span) * layout.inner
-        scratch = row_extent + 2 * across + (tile.most_unroll + 1) * lanes
-    else:
-        pitch, block_columns = _columns_of_block(layout, across)
-        block_rows = _rows_of_block(layout, tile.rows, pitch * size)
-        planes = math.prod(line.taps for line in layout.outer)
-        rows = planes * layout.row.phases * (block_rows + layout.row.span) + tile.rows
-        scratch = (rows + 1) * pitch + across
-    column_places = np.array(
-        [
-            layout.inner * layout.column.place(s, block_columns + layout.column.span)
-            for s in range(layout.column.taps)
-        ],
-        np.int64,
-    )
+    blocks = _flat_blocks(layout, tile, lanes) if flat else _blocks(layout, tile, lanes, size)
     if flat:
         sections, order = _signal_sections(layout, tile, lanes)
     else:
-        sections, order = _picture_sections(layout, tile, pitch, block_rows)
+        sections, order = _picture_sections(layout, tile, blocks)
     kernel = PixelCorrelate(
         source,
         element,
@@ -163,38 +161,48 @@ def build_grid(layout: Layout, source: str, element: str, result: str, target: T
         tile.rows,
         tile.vectors,
         tuple(section.unroll for section in sections),
-        pitch,
+        blocks.pitch,
         flat,
         target.is_x86,
     )
-    words = aligned_zeros(GRID.words, "int64")
-    row_blocks = -(-layout.row.output // block_rows)
-    column_blocks = -(-layout.column.output // block_columns)
-    outer_taps, planes_table = _planes(layout)
+    words, tables = _record(layout, blocks, sections)
+    tasks = layout.items * int(
+        words[GRID.outer] * words[GRID.row_blocks] * words[GRID.column_blocks]
+    )
+    return Grid(kernel, words, tables, order, tasks, blocks.scratch * size)
+
+
+def _record(
+    layout: Layout, blocks: Blocks, sections: tuple[Section, ...]
+) -> tuple[NDArray[np.int64], tuple[NDArray[np.int64], ...]]:
+    """Return the words of the kernel's record, and the tables that they lead to."""
+    row, column = layout.row, layout.column
+    places = [
+        layout.inner * column.place(s, blocks.columns + column.span) for s in range(column.taps)
+    ]
+    columns_of_taps = np.array(places, np.int64)
+    outer_taps, planes = _planes(layout)
     pairs = np.array([base for section in sections for base in section.bases], np.int64)
-    words[GRID.planes] = planes_table.ctypes.data
-    words[GRID.outer_taps] = outer_taps
-    words[GRID.outer] = len(planes_table)
-    words[GRID.rows], words[GRID.columns] = layout.row.output, layout.column.output
+    words = aligned_zeros(GRID.words, "int64")
+    words[GRID.planes] = planes.ctypes.data
+    words[GRID.outer_taps], words[GRID.outer] = outer_taps, len(planes)
+    words[GRID.rows], words[GRID.columns] = row.output, column.output
     words[GRID.inner] = layout.inner
-    words[GRID.block_rows], words[GRID.block_columns] = block_rows, block_columns
-    words[GRID.row_blocks], words[GRID.column_blocks] = row_blocks, column_blocks
+    words[GRID.block_rows], words[GRID.block_columns] = blocks.rows, blocks.columns
+    words[GRID.row_blocks] = -(-row.output // blocks.rows)
+    words[GRID.column_blocks] = -(-column.output // blocks.columns)
     words[GRID.pairs] = pairs.ctypes.data
-    words[GRID.columns_of_taps] = column_places.ctypes.data
+    words[GRID.columns_of_taps] = columns_of_taps.ctypes.data
     words[GRID.constant] = layout.boundary == "constant"
-    column = layout.column
     words[GRID.contiguous] = column.stride == 1 and column.pitch == layout.inner
-    words[GRID.plane_rows] = layout.row.phases * (block_rows + layout.row.span)
-    _write_axis(words[GRID.row_axis :], layout.row, layout.boundary)
-    _write_axis(words[GRID.column_axis :], layout.column, layout.boundary)
+    words[GRID.plane_rows] = row.phases * (blocks.rows + row.span)
+    _write_axis(words[GRID.row_axis :], row, layout.boundary)
+    _write_axis(words[GRID.column_axis :], column, layout.boundary)
     for number, section in enumerate(sections):
         first = GRID.sections + number * SECTION.words
         words[first + SECTION.pairs] = len(section.bases)
         words[first + SECTION.taps] = section.taps
-    tasks = layout.items * len(planes_table) * row_blocks * column_blocks
-    return Grid(
-        kernel, words, (planes_table, pairs, column_places), order, tasks, scratch * size
-    )
+    return words, (planes, pairs, columns_of_taps)
 
 
 def _write_axis(record: NDArray[np.int64], line: Line, boundary: Boundary) -> None:
@@ -221,13 +229,25 @@ def _planes(layout: Layout) -> tuple[int, NDArray[np.int64]]:
     return offsets.shape[1], np.ascontiguousarray(offsets)
 
 
-def _flat_block(layout: Layout, across: int) -> int:
-    """Return the columns of a block of a signal."""
+def _flat_blocks(layout: Layout, tile: Tile, lanes: int) -> Blocks:
+    """Return the blocks of a signal."""
     column, inner = layout.column, layout.inner
+    across = lanes * tile.rows
     elements = max(FLAT_BLOCK // column.phases, across)
     whole = math.lcm(across, inner) // inner
-    block = max(elements // inner // whole, 1) * whole
-    return min(block, column.output)
+    columns = min(max(elements // inner // whole, 1) * whole, column.output)
+    extent = column.phases * (columns + column.span) * inner
+    return Blocks(0, 1, columns, extent + 2 * across + (tile.most_unroll + 1) * lanes)
+
+
+def _blocks(layout: Layout, tile: Tile, lanes: int, size: int) -> Blocks:
+    """Return the blocks of a picture."""
+    across = lanes * tile.vectors
+    pitch, columns = _columns_of_block(layout, across)
+    rows = _rows_of_block(layout, tile.rows, pitch * size)
+    planes = math.prod(line.taps for line in layout.outer)
+    in_scratch = planes * layout.row.phases * (rows + layout.row.span) + tile.rows
+    return Blocks(pitch, rows, columns, (in_scratch + 1) * pitch + across)
 
 
 def _columns_of_block(layout: Layout, across: int) -> tuple[int, int]:
@@ -249,7 +269,7 @@ def _columns_of_block(layout: Layout, across: int) -> tuple[int, int]:
         if pitch >= WIDEST_BLOCK and room >= 2 * column.span and room * inner >= across:
             count = -(-column.output // room)
             even = whole(-(-column.output // count))
-            return pitch, even if even <= room else room
+            return pitch, min(even, room)
     columns = min(column.output, max(whole(column.span), whole(1)))
     needed = (columns + column.span) * column.phases * inner + across
     lines = -(-needed // 16)
@@ -267,12 +287,12 @@ def _rows_of_block(layout: Layout, granule: int, row_bytes: int) -> int:
 
 
 def _picture_sections(
-    layout: Layout, tile: Tile, pitch: int, block_rows: int
+    layout: Layout, tile: Tile, blocks: Blocks
 ) -> tuple[tuple[Section, ...], NDArray[np.int64]]:
     """Return the sections of a picture's taps: rows in groups, along them all columns."""
     row, column = layout.row, layout.column
     planes = math.prod(line.taps for line in layout.outer)
-    phase_rows = block_rows + row.span
+    pitch, phase_rows = blocks.pitch, blocks.rows + row.span
     plane_rows = row.phases * phase_rows
     groups = _row_groups(row, tile.most_unroll)
     sections, order = [], []

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from convoi.checks import refusal
 from convoi.errors import ArgumentError
@@ -25,8 +24,11 @@ from convoi.signal.arguments import (
 )
 from convoi.signal.cost import Cost, costs
 from convoi.signal.direct import COMPUTE, WORK_OF_A_THREAD, correlate_direct, dtype_name
-from convoi.signal.problem import Problem, sliding_axis
+from convoi.signal.problem import Problem, Terms, sliding_axis
 from convoi.signal.separable import correlate_separable, factors
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Options:
     nan: str = "propagate"
     threads: int | None = None
     out: NDArray[Any] | None = None
+    within: int | None = None
+    """An axis, counted from the end, of which only complete overlaps are wanted in any mode."""
 
 
 @dataclass
@@ -58,6 +62,11 @@ class Operation:
     threads: int
 
     @property
+    def terms(self) -> Terms:
+        """How it is computed, whatever the method."""
+        return Terms(self.result, self.fill, self.threads)
+
+    @property
     def factor(self) -> int:
         """How many real products a product of the dtypes takes."""
         return (1 + (self.x.dtype.kind == "c")) * (1 + (self.kernel.dtype.kind == "c"))
@@ -65,9 +74,7 @@ class Operation:
     def costs(self) -> dict[str, Cost]:
         """Return the expected cost of each method that can be used here."""
         element = COMPUTE[dtype_name(self.result)]
-        found = dict(
-            costs(self.problem, self.result, element, self.factor, self.fill, self.threads)
-        )
+        found = dict(costs(self.problem, self.terms, element, self.factor))
         if not self.transform_is_exact:
             del found["fft"]
             found.pop("overlap-add", None)
@@ -122,11 +129,10 @@ class Operation:
     def run(self, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return the result, in `out` where that can be written directly."""
         method, lines = self.choose()
-        common = (self.result, self.fill, self.threads)
         if method == "direct":
-            return correlate_direct(self.problem, self.x, self.kernel, *common, out)
+            return correlate_direct(self.problem, self.x, self.kernel, self.terms, out)
         if lines is not None:
-            return correlate_separable(self.problem, self.x, lines, *common, out)
+            return correlate_separable(self.problem, self.x, lines, self.terms, out)
         return self._transformed(method, out)
 
     def _transformed(self, method: str, out: NDArray[Any] | None) -> NDArray[Any]:
@@ -137,8 +143,9 @@ class Operation:
             blocks = transform.cut_blocks(self.problem, real=real)
         if out is not None and out.dtype != self.result:
             out = None
-        common = (self.result, self.fill, self.threads, blocks)
-        y, finite = transform.correlate_fft(self.problem, self.x, self.kernel, *common, out)
+        y, finite = transform.correlate_fft(
+            self.problem, self.x, self.kernel, self.terms, blocks=blocks, out=out
+        )
         if finite:
             return y
         return self._without_spread(blocks, y)
@@ -151,21 +158,20 @@ class Operation:
         An output is NaN if its window has a NaN, or infinities that do not all push the same way.
         """
         if not np.isfinite(self.kernel).all() or not np.isfinite(self.fill):
-            return correlate_direct(
-                self.problem, self.x, self.kernel, self.result, self.fill, self.threads
-            )
+            return correlate_direct(self.problem, self.x, self.kernel, self.terms)
         finite = np.isfinite(self.x)
-        common = (self.threads, blocks)
 
         def summed(x: NDArray[Any], kernel: NDArray[Any]) -> NDArray[Any]:
             dtype = np.dtype(np.float32 if self.result.itemsize == 4 else np.float64)
             x, kernel = x.astype(dtype), kernel.astype(dtype)
-            total, _ = transform.correlate_fft(self.problem, x, kernel, dtype, 0, *common)
-            return np.rint(total)
+            terms = Terms(dtype, 0, self.threads)
+            total, _ = transform.correlate_fft(self.problem, x, kernel, terms, blocks=blocks)
+            whole: NDArray[Any] = np.rint(total)
+            return whole
 
         x = np.where(finite, self.x, 0)
         y, _ = transform.correlate_fft(
-            self.problem, x, self.kernel, self.result, self.fill, *common, y
+            self.problem, x, self.kernel, self.terms, blocks=blocks, out=y
         )
         ones = np.ones(self.kernel.shape)
         touched = summed(~finite, ones)
@@ -200,10 +206,15 @@ def prepare(
         dilation=options.dilation,
         flip=flip,
     )
+    if options.within is not None:
+        problem = _within(problem, options.within)
     method = check_name(options.method, "method", owner, METHODS)
     result = np.result_type(a.dtype, w.dtype)
     fill = 0j if options.fill_value == 0 else check_fill(options.fill_value, owner, result)
-    if options.threads is None and problem.taps * math.prod(problem.output_shape) < WORK_OF_A_THREAD:
+    if (
+        options.threads is None
+        and problem.taps * math.prod(problem.output_shape) < WORK_OF_A_THREAD
+    ):
         threads = 1  # what the process may use takes longer to find out than it gains
     else:
         threads = resolve_threads(options.threads, owner)
@@ -211,6 +222,26 @@ def prepare(
     if not flip and w.dtype.kind == "c":
         w = w.conj()
     return _exchanged(Operation(problem, a, w, result, fill, method, threads))
+
+
+def _within(problem: Problem, number: int) -> Problem:
+    """Return the problem with mode 'valid' along one axis."""
+    wanted = len(problem.x_shape) + number
+    axes = tuple(
+        sliding_axis(
+            a.axis,
+            a.extent,
+            a.taps,
+            stride=a.stride,
+            dilation=a.dilation,
+            mode="valid",
+            owner=problem.owner,
+        )
+        if a.axis == wanted
+        else a
+        for a in problem.axes
+    )
+    return replace(problem, axes=axes)
 
 
 def _exchanged(operation: Operation) -> Operation:
@@ -231,7 +262,10 @@ def _exchanged(operation: Operation) -> Operation:
     if not problem.flip:
         kernel = np.flip(kernel, problem.sliding)
     axes = tuple(
-        sliding_axis(a.axis, a.taps, a.extent, 1, 1, "full", problem.owner) for a in problem.axes
+        sliding_axis(
+            a.axis, a.taps, a.extent, stride=1, dilation=1, mode="full", owner=problem.owner
+        )
+        for a in problem.axes
     )
     exchanged = replace(
         problem,

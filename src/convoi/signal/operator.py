@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from numpy.typing import ArrayLike, NDArray
+from typing import TYPE_CHECKING, Any
 
 from convoi.signal.operation import Options, operate
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 def convolve(
@@ -99,9 +100,7 @@ def convolve(
            [4.333, 5.   , 6.   , 6.667],
            [7.   , 7.667, 8.667, 9.333]])
     """
-    options = Options(
-        mode, boundary, fill_value, axes, stride, dilation, method, nan, threads, out
-    )
+    options = Options(mode, boundary, fill_value, axes, stride, dilation, method, nan, threads, out)
     return operate("convolve", x, kernel, options, flip=True)
 
 
@@ -153,7 +152,5 @@ def correlate(
     >>> convoi.correlate([1, 2, 3], [0, 1, 10], mode="valid")
     array([32])
     """
-    options = Options(
-        mode, boundary, fill_value, axes, stride, dilation, method, nan, threads, out
-    )
+    options = Options(mode, boundary, fill_value, axes, stride, dilation, method, nan, threads, out)
     return operate("correlate", x, kernel, options, flip=False)

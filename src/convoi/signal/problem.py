@@ -14,10 +14,14 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from convoi.errors import ShapeError
-from convoi.signal.boundaries import Boundary
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from convoi.signal.boundaries import Boundary
 
 Mode: TypeAlias = Literal["full", "same", "valid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -42,6 +46,18 @@ class SlidingAxis:
     def reach(self) -> int:
         """Positions from the first tap to the last, both included."""
         return (self.taps - 1) * self.dilation + 1
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a problem is computed, whatever the method."""
+
+    result: np.dtype[Any]
+    """Of the output."""
+    fill: complex
+    """Value outside the input for ``boundary="constant"``."""
+    threads: int
+    """The most threads."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +91,7 @@ class Problem:
     @functools.cached_property
     def output_shape(self) -> tuple[int, ...]:
         """The shape of the result."""
-        shape = [
-            n if k == 1 else k for n, k in zip(self.x_shape, self.kernel_shape, strict=True)
-        ]
+        shape = [n if k == 1 else k for n, k in zip(self.x_shape, self.kernel_shape, strict=True)]
         for axis in self.axes:
             shape[axis.axis] = axis.output
         return tuple(shape)
@@ -89,7 +103,7 @@ class Problem:
 
 
 def sliding_axis(
-    axis: int, extent: int, taps: int, stride: int, dilation: int, mode: Mode, owner: str
+    axis: int, extent: int, taps: int, *, stride: int, dilation: int, mode: Mode, owner: str
 ) -> SlidingAxis:
     """Return an axis of a problem.
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convoi.signal.boundaries import source_positions
-from convoi.signal.problem import Problem
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convoi.signal.problem import Problem
 
 
 def correlate_reference(

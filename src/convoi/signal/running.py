@@ -5,13 +5,9 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from convoi.codegen.target import Target
 from convoi.compiler.host import worker_pool
 from convoi.runtime.buffers import aligned_zeros
 from convoi.runtime.program import (
@@ -25,9 +21,15 @@ from convoi.runtime.program import (
     Space,
 )
 
-_KERNEL = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64
-)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convoi.codegen.target import Target
+
+_KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 _POINTERS = ctypes.c_void_p * 2
 
 
@@ -108,6 +110,7 @@ def run_tasks(
     kernel: NativeKernel,
     grid: NDArray[np.int64],
     tasks: int,
+    *,
     scratch: int,
     threads: int,
     target: Target,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convoi.signal.direct import correlate_direct
-from convoi.signal.problem import Problem
+from convoi.signal.problem import Problem, Terms
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TOLERANCE = 4
 """Units in the last place of the largest tap by which the product may miss a tap."""
@@ -49,31 +51,35 @@ def _factors(taps: NDArray[Any]) -> tuple[NDArray[Any], ...] | None:
     if not (math.isfinite(scale) and scale > 0):
         return None
     wide = wide / scale
-    if not _is_cross_product(wide, 64 * eps):  # cheaper than a decomposition
+    lines = _lines_through_largest(wide)
+    if np.abs(_outer(lines) - wide).max() > 64 * eps:  # cheaper than a decomposition
         return None
-    found, rest = [], wide
+    vectors: list[NDArray[Any]] = []
+    rest: NDArray[Any] = wide
     for extent in taps.shape[:-1]:
         left, values, right = np.linalg.svd(rest.reshape(extent, -1), full_matrices=False)
         root = math.sqrt(values[0])
-        found.append(left[:, 0] * root)
+        vectors.append(left[:, 0] * root)
         rest = right[0] * root
-    found.append(rest.ravel())
-    if np.abs(_outer(found) - wide).max() > TOLERANCE * eps:
+    vectors.append(rest.ravel())
+    errors = [float(np.abs(_outer(found) - wide).max()) for found in (vectors, lines)]
+    if min(errors) > TOLERANCE * eps:
         return None
+    found = vectors if errors[0] < errors[1] else lines
     found[-1] = found[-1] * scale
     return tuple(found)
 
 
-def _is_cross_product(taps: NDArray[Any], tolerance: float) -> bool:
-    """Tell whether the lines through the largest tap give all others."""
+def _lines_through_largest(taps: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the lines through the largest tap, scaled so that they give a product its taps."""
     pivot = np.unravel_index(int(np.abs(taps).argmax()), taps.shape)
     lines = []
     for axis in range(taps.ndim):
         at: list[Any] = list(pivot)
         at[axis] = slice(None)
-        lines.append(taps[tuple(at)])
-    product = _outer(lines) / taps[pivot] ** (taps.ndim - 1)
-    return bool(np.abs(product - taps).max() <= tolerance)
+        line = taps[tuple(at)]
+        lines.append(line if axis == 0 else line / taps[pivot])
+    return lines
 
 
 def _integer_factors(taps: NDArray[Any]) -> tuple[NDArray[Any], ...] | None:
@@ -111,34 +117,30 @@ def correlate_separable(
     problem: Problem,
     x: NDArray[Any],
     lines: tuple[NDArray[Any], ...],
-    result: np.dtype[Any],
-    fill: complex,
-    threads: int,
+    terms: Terms,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Correlate with each axis's kernel in turn, the last axis first.
 
     Beyond the ends, rows of the fill value become rows of the fill value times the taps' sum.
     """
+    result, fill = terms.result, terms.fill
     between = {"float16": np.dtype(np.float32)}.get(result.name, result)
     y, shape = x, problem.x_shape
     passes = [(a, w) for a, w in zip(problem.axes, lines, strict=True) if a.taps > 1]
     strided = [a for a in problem.axes if a.taps == 1 and a.stride > 1]
     for axis in strided:
-        y = y[tuple(
-            slice(None, None, axis.stride if a == axis.axis else 1) for a in range(x.ndim)
-        )]
+        y = y[tuple(slice(None, None, axis.stride if a == axis.axis else 1) for a in range(x.ndim))]
     shape = y.shape
     for number, (axis, taps) in enumerate(reversed(passes)):
         last = number == len(passes) - 1
         kernel_shape = [1] * x.ndim
         kernel_shape[axis.axis] = axis.taps
-        part = replace(
-            problem, x_shape=shape, kernel_shape=tuple(kernel_shape), axes=(axis,)
-        )
+        part = replace(problem, x_shape=shape, kernel_shape=tuple(kernel_shape), axes=(axis,))
         dtype = result if last else between
         weights = taps.reshape(kernel_shape)
-        y = correlate_direct(part, y, weights, dtype, fill, threads, out if last else None)
+        each = Terms(dtype, fill, terms.threads)
+        y = correlate_direct(part, y, weights, each, out if last else None)
         fill = fill * complex(taps.sum())
         shape = y.shape
     return y

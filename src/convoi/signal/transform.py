@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
 
 from convoi.signal.boundaries import source_positions
-from convoi.signal.problem import Problem, SlidingAxis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from convoi.signal.problem import Problem, SlidingAxis, Terms
 
 GROUP_BYTES = 2**23
 """Input that is transformed at once: few enough to stay in the last-level cache."""
@@ -100,7 +104,7 @@ def cut_blocks(problem: Problem, *, real: bool) -> tuple[AxisBlocks, ...]:
 
 def fast_length(length: int, *, real: bool) -> int:
     """Return a length not below this one whose transform is quick."""
-    from scipy.fft import next_fast_len  # noqa: PLC0415 - kept out of ``import convoi.signal``
+    from scipy.fft import next_fast_len  # noqa: PLC0415 - kept out of the import
 
     return int(next_fast_len(length, real=real))
 
@@ -134,9 +138,8 @@ def correlate_fft(
     problem: Problem,
     x: NDArray[Any],
     kernel: NDArray[Any],
-    result: np.dtype[Any],
-    fill: complex,
-    threads: int,
+    terms: Terms,
+    *,
     blocks: tuple[AxisBlocks, ...],
     out: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], bool]:
@@ -145,10 +148,10 @@ def correlate_fft(
     A NaN or an infinity in the input spoils all outputs of its block, not only those whose window
     contains it.
     """
-    y = np.empty(problem.output_shape, result) if out is None else out
+    y = np.empty(problem.output_shape, terms.result) if out is None else out
     if not y.size:
         return y, True
-    transform = _Transform(problem, x, kernel, result, fill, threads, blocks, y)
+    transform = _Transform(problem, x, kernel, terms, blocks=blocks, y=y)
     with np.errstate(invalid="ignore", over="ignore"):
         transform.run()
     return y, transform.finite
@@ -162,14 +165,15 @@ class _Transform:
         problem: Problem,
         x: NDArray[Any],
         kernel: NDArray[Any],
-        result: np.dtype[Any],
-        fill: complex,
-        threads: int,
+        terms: Terms,
+        *,
         blocks: tuple[AxisBlocks, ...],
         y: NDArray[Any],
     ) -> None:
         self.problem, self.x, self.y = problem, x, y
-        self.result, self.fill, self.threads, self.blocks = result, fill, threads, blocks
+        result = terms.result
+        self.result, self.fill, self.threads = result, terms.fill, terms.threads
+        self.blocks = blocks
         self.real_dtype = transform_dtype(result)
         self.is_real = result.kind != "c"
         name = "float32" if self.real_dtype == np.float32 else "float64"
@@ -219,7 +223,7 @@ class _Transform:
             yield tuple(slice(a, a + step) for a, step in zip(corner, steps, strict=True))
 
     def _forward(self, array: NDArray[Any]) -> NDArray[Any]:
-        from scipy import fft  # noqa: PLC0415 - kept out of ``import convoi.signal``
+        from scipy import fft  # noqa: PLC0415 - kept out of the import
 
         axes = self.problem.sliding
         if self.is_real:
@@ -229,7 +233,7 @@ class _Transform:
         return spectrum
 
     def _backward(self, spectrum: NDArray[Any]) -> NDArray[Any]:
-        from scipy import fft  # noqa: PLC0415 - kept out of ``import convoi.signal``
+        from scipy import fft  # noqa: PLC0415 - kept out of the import
 
         axes = self.problem.sliding
         if self.is_real:
@@ -251,7 +255,8 @@ class _Transform:
                 source[axis.axis] = slice(None, None, -1)
         padded = np.zeros(shape, self.dtype)
         padded[tuple(at)] = np.conj(kernel[tuple(source)])
-        return np.conj(self._forward(padded))
+        spectrum: NDArray[Any] = np.conj(self._forward(padded))
+        return spectrum
 
     def _runs(self) -> Iterator[tuple[tuple[int, ...], int]]:
         """Give blocks by their numbers, and how many along the last axis go together."""
@@ -291,13 +296,11 @@ class _Transform:
             shape[axis.axis] = blocks.length
             needed[axis.axis] = slice(0, end - begin)
             if constant:
-                inside = slice(max(begin, 0), max(min(end, axis.extent), max(begin, 0)))
+                inside = slice(max(begin, 0), max(min(end, axis.extent), begin, 0))
                 source[axis.axis] = inside
                 target[axis.axis] = slice(inside.start - begin, inside.stop - begin)
             else:
-                mapped = source_positions(
-                    np.arange(begin, end), self.problem.boundary, axis.extent
-                )
+                mapped = source_positions(np.arange(begin, end), self.problem.boundary, axis.extent)
                 x = np.take(x, mapped, axis=axis.axis)
                 target[axis.axis] = needed[axis.axis]
         padded = np.zeros(shape, self.dtype)
@@ -375,9 +378,7 @@ class _Transform:
                 end = min(start + cut.block, cut.positions)
                 kept = -(-start // other.stride)
                 target[other.axis] = slice(kept, -(-end // other.stride))
-                source[other.axis] = slice(
-                    kept * other.stride - start, end - start, other.stride
-                )
+                source[other.axis] = slice(kept * other.stride - start, end - start, other.stride)
             source[axis.axis] = slice(0, blocks.block)
             start = begin + number * blocks.block
             target[axis.axis] = slice(start, start + blocks.block)
@@ -391,7 +392,7 @@ class _Transform:
 
     def _shifted_axes(self, view: NDArray[Any], spectrum: NDArray[Any]) -> NDArray[Any]:
         """Transform, multiply and transform back arrays with one more axis in front."""
-        from scipy import fft  # noqa: PLC0415 - kept out of ``import convoi.signal``
+        from scipy import fft  # noqa: PLC0415 - kept out of the import
 
         axes = tuple(axis + 1 for axis in self.problem.sliding)
         workers = self.threads

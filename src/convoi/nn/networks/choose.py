@@ -44,7 +44,10 @@ RULES: tuple[Rule, ...] = (
         2, 64, 2_000, lambda classes: vgg(classes, 16, dropout=0.2),
         "few small images: few parameters, and dropout",
     ),
-    Rule(2, 64, _ANY, resnet, "small images"),
+    Rule(
+        2, 64, _ANY, lambda classes: vgg(classes, 32, dropout=0.2),
+        "small images: six wide convolutions learn more per second than many narrow ones",
+    ),
     Rule(
         2, 128, _ANY, lambda classes: resnet(classes, stem_stride=2),
         "medium images: the first layer halves them",
@@ -70,7 +73,7 @@ def auto(input_shape: Sequence[int], samples: int, classes: int) -> Sequential:
     1       any             any          ``fcn()``
     2       up to 12        any          ``two_conv()``
     2       up to 64        up to 2,000  ``vgg(width=16, dropout=0.2)``
-    2       up to 64        any          ``resnet()``
+    2       up to 64        any          ``vgg(width=32, dropout=0.2)``
     2       up to 128       any          ``resnet(stem_stride=2)``
     2       any             any          ``mobilenet(stem_stride=4, dropout=0.2)``
     3       any             any          ``vgg(width=16)``

@@ -1,0 +1,128 @@
+"""The matrices of Winograd's forms of 3-tap correlation, and their products with vectors.
+
+F(m, 3) computes m outputs along an axis with m + 2 multiplications instead of 3 m:
+
+    y = A^T ((G w) * (B^T x))
+
+The points are 0, 1, -1, 2, -2 and infinity for F(4, 3); 0, 1, -1 and infinity for F(2, 3).
+
+Reference: A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from convoi.codegen.types import Value, constant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from convoi.codegen.builder import Function
+
+Matrix: TypeAlias = tuple[tuple[float, ...], ...]
+Place: TypeAlias = tuple[int, ...]
+
+TAPS = 3
+
+
+@dataclass(frozen=True)
+class Form:
+    """The matrices of F(m, 3)."""
+
+    outputs: int
+    input: Matrix
+    """B transposed."""
+    output: Matrix
+    """A transposed."""
+    weight: Matrix
+    """G."""
+
+    @property
+    def size(self) -> int:
+        """Inputs of a tile, and products: m + 2."""
+        return self.outputs + TAPS - 1
+
+
+FORMS = {
+    4: Form(
+        4,
+        (
+            (4, 0, -5, 0, 1, 0),
+            (0, -4, -4, 1, 1, 0),
+            (0, 4, -4, -1, 1, 0),
+            (0, -2, -1, 2, 1, 0),
+            (0, 2, -1, -2, 1, 0),
+            (0, 4, 0, -5, 0, 1),
+        ),
+        ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
+        (
+            (1 / 4, 0, 0),
+            (-1 / 6, -1 / 6, -1 / 6),
+            (-1 / 6, 1 / 6, -1 / 6),
+            (1 / 24, 1 / 12, 1 / 6),
+            (1 / 24, -1 / 12, 1 / 6),
+            (0, 0, 1),
+        ),
+    ),
+    2: Form(
+        2,
+        ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
+        ((1, 1, 1, 0), (0, 1, -1, -1)),
+        ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
+    ),
+}
+
+
+def transposed(matrix: Matrix) -> Matrix:
+    """Return a matrix with its axes exchanged."""
+    return tuple(zip(*matrix, strict=True))
+
+
+def weight_matrix(form: Form, rank: int) -> NDArray[np.float64]:
+    """Return the matrix ``(transformed positions, taps)`` that transforms a kernel's weights."""
+    matrix = np.array(form.weight)
+    result = np.ones((1, 1))
+    for _ in range(rank):
+        result = np.kron(result, matrix)
+    return result
+
+
+def apply_along(
+    f: Function, matrix: Matrix, values: dict[Place, Value], axis: int
+) -> dict[Place, Value]:
+    """Emit the product of a matrix with the values along one axis of their grid."""
+    lines: dict[Place, dict[int, Value]] = {}
+    for place, value in values.items():
+        rest = (*place[:axis], *place[axis + 1 :])
+        lines.setdefault(rest, {})[place[axis]] = value
+    results = {}
+    for rest, line in lines.items():
+        for i, row in enumerate(matrix):
+            place = (*rest[:axis], i, *rest[axis:])
+            results[place] = combine(f, row, [line[j] for j in range(len(row))])
+    return results
+
+
+def combine(f: Function, factors: Sequence[float], values: Sequence[Value]) -> Value:
+    """Emit the sum of some vectors times constants."""
+    total: Value | None = None
+    for factor, value in sorted(
+        zip(factors, values, strict=True), key=lambda pair: abs(pair[0]) != 1
+    ):
+        if factor == 0:
+            continue
+        if total is None:
+            total = value if factor == 1 else f.fmul(value, constant(value.type, factor))
+        elif factor == 1:
+            total = f.fadd(total, value)
+        elif factor == -1:
+            total = f.fsub(total, value)
+        else:
+            total = f.fma(value, constant(value.type, factor), total)
+    return total if total is not None else constant(values[0].type, 0)

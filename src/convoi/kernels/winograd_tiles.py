@@ -1,0 +1,279 @@
+"""Tiles of Winograd's convolution: how a grid is cut, walked through and transformed.
+
+A tile is the m x m outputs (or m of a run) that one product in the transformed domain yields, and
+the (m + 2) x (m + 2) inputs under them. Some tiles form a block, whose transforms are kept in
+scratch memory while their products are summed: a plane of vectors per transformed position.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from convoi.codegen.types import Index, Value
+from convoi.kernels.winograd_forms import FORMS, TAPS, Matrix, Place, apply_along
+from convoi.runtime.buffers import ALIGNMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from convoi.codegen.builder import Function
+    from convoi.kernels.layout import Layout
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How the outputs are cut into tiles, and tiles into blocks that are computed together."""
+
+    form: int
+    """Outputs of a tile along each axis."""
+    spatial: tuple[int, ...]
+    """Positions of the output."""
+    samples: int = 1
+    """Samples of a block; more than one only if a block covers whole samples."""
+    rows: int = 1
+    columns: int = 1
+    """Tiles of a block along the last two axes."""
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        """Rows and columns of tiles of a sample."""
+        per_axis = [-(-extent // self.form) for extent in self.spatial]
+        return (1, per_axis[0]) if len(per_axis) == 1 else (per_axis[0], per_axis[1])
+
+    @property
+    def block(self) -> int:
+        """Tiles of a block."""
+        return self.samples * self.rows * self.columns
+
+    @property
+    def positions(self) -> int:
+        """Transformed positions of a tile."""
+        return int(FORMS[self.form].size ** len(self.spatial))
+
+    def plane(self, layout: Layout) -> int:
+        """Return the elements from one transformed position to the next in scratch memory.
+
+        An odd number of cache lines: planes whose size is a power of two, which are common, would
+        all begin in the same sets of the caches.
+        """
+        line = ALIGNMENT // layout.element.size
+        return (-(-self.block * layout.stride // line) | 1) * line
+
+    def scratch(self, layout: Layout) -> int:
+        """Return the elements of scratch memory that the transformed tiles of a block take."""
+        return self.positions * self.plane(layout)
+
+    def reach(self, offset: Sequence[int], extents: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """Return the halo that the input needs, whose position ``offset`` meets output 0."""
+        found = []
+        for start, extent, output in zip(offset, extents, self.spatial, strict=True):
+            tiles = -(-output // self.form)
+            last = self.form * tiles + TAPS - 2 + start
+            found.append((max(0, -start), max(0, last - (extent - 1))))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of tiles: where it begins, and how large it is."""
+
+    sample: Index
+    row: Index
+    column: Index
+    samples: Index
+    rows: int
+    columns: int
+    tiles: Index
+    """Number of tiles."""
+
+
+@dataclass(frozen=True)
+class TilePlace:
+    """A tile: its number in the block, and where it lies."""
+
+    number: Index
+    sample: Index
+    row: Index
+    column: Index
+
+
+class BlockWalk:
+    """The loops over blocks of tiles, and over the tiles of a block."""
+
+    def __init__(self, f: Function, tiling: Tiling) -> None:
+        self.f = f
+        self.tiling = tiling
+
+    def blocks(self, count: Value, body: Callable[[Block], None]) -> None:
+        """Run the body for every block of some samples.
+
+        Rows and columns of a block are known while emitting, and so are its samples if blocks have
+        one; else the last block has what is left.
+        """
+        f, tiling = self.f, self.tiling
+        rows, columns = tiling.tiles
+
+        def one(sample: Index, samples: Index, row: Index, column: Index, height: int) -> None:
+            width = min(tiling.columns, columns - column if isinstance(column, int) else columns)
+            tiles = f.mul(samples, height * width)
+            body(Block(sample, row, column, samples, height, width, tiles))
+
+        def column_blocks(sample: Index, samples: Index, row: Index, height: int) -> None:
+            whole = columns // tiling.columns * tiling.columns
+            f.loop(whole, lambda c, _: one(sample, samples, row, c, height), step=tiling.columns)
+            if columns > whole:
+                one(sample, samples, row, whole, height)
+
+        def row_blocks(sample: Index, samples: Index) -> None:
+            whole = rows // tiling.rows * tiling.rows
+            f.loop(
+                whole, lambda r, _: column_blocks(sample, samples, r, tiling.rows), step=tiling.rows
+            )
+            if rows > whole:
+                column_blocks(sample, samples, whole, rows - whole)
+
+        def samples_at(sample: Index) -> Index:
+            return 1 if tiling.samples == 1 else f.minimum(f.sub(count, sample), tiling.samples)
+
+        f.loop(count, lambda s, _: row_blocks(s, samples_at(s)), step=tiling.samples)
+
+    def tiles(self, block: Block, body: Callable[[TilePlace], None]) -> None:
+        """Run the body for every tile of a block."""
+        f = self.f
+
+        def one(s: Index, r: Index, c: Index) -> None:
+            number = f.add(f.mul(f.add(f.mul(s, block.rows), r), block.columns), c)
+            body(
+                TilePlace(
+                    number,
+                    f.add(block.sample, s),
+                    f.add(block.row, r),
+                    f.add(block.column, c),
+                )
+            )
+
+        f.loop(
+            block.samples,
+            lambda s, _: f.loop(
+                block.rows,
+                lambda r, _: f.loop(block.columns, lambda c, _: one(s, r, c)),
+            ),
+        )
+
+
+def each_run(f: Function, count: Index, most: int, body: Callable[[Index, int], None]) -> None:
+    """Run the body for items in runs of known sizes: all of the largest, the rest in smaller ones.
+
+    The body gets the first item of a run and its size.
+    """
+    if isinstance(count, int):
+        most = min(most, count)
+        whole = count // most * most
+        f.loop(whole, lambda i, _: body(i, most), step=most)
+        if count > whole:
+            body(whole, count - whole)
+        return
+    start: Index = 0
+    for size in (most, *(2**power for power in reversed(range((most - 1).bit_length())))):
+        rest = f.integer("srem", f.sub(count, start), size)
+        end = f.sub(count, rest)
+        f.loop(end, lambda i, _, size=size: body(i, size), start=start, step=size)
+        start = end
+
+
+def grid_offsets(layout: Layout, size: int) -> dict[Place, int]:
+    """Return the elements from the first position of a square (or run) to each of its positions."""
+    strides = layout.axis_strides
+    return {
+        place: sum(p * stride for p, stride in zip(place, strides, strict=True))
+        for place in itertools.product(range(size), repeat=len(strides))
+    }
+
+
+def tile_start(
+    f: Function, layout: Layout, place: TilePlace, step: int, offset: Sequence[int]
+) -> Index:
+    """Return the element at which a tile begins in an activation."""
+    strides = layout.axis_strides
+    start = layout.origin + sum(o * s for o, s in zip(offset, strides, strict=True))
+    found = f.add(start, f.mul(place.sample, layout.size))
+    found = f.add(found, f.mul(place.column, step * strides[-1]))
+    if len(strides) > 1:
+        found = f.add(found, f.mul(place.row, step * strides[-2]))
+    return found
+
+
+def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to
+    walk: BlockWalk,
+    block: Block,
+    pointer: Value,
+    layout: Layout,
+    offset: Sequence[int],
+    matrix: Matrix,
+    scratch: Value,
+) -> None:
+    """Emit the transform of a block's tiles: ``scratch[f][t][channel]``, a plane for each f.
+
+    A tile has as many positions as the matrix has columns; those beyond the grid are halo.
+    """
+    f = walk.f
+    size = len(matrix[0])
+    offsets = grid_offsets(layout, size)
+    vector = layout.vector
+    plane = walk.tiling.plane(layout)
+
+    def one(place: TilePlace) -> None:
+        start = tile_start(f, layout, place, walk.tiling.form, offset)
+
+        def channels(c: Index, _: object) -> None:
+            base = f.at(pointer, f.add(start, c), layout.element)
+            values = {
+                where: f.load(f.at(base, distance, layout.element), vector)
+                for where, distance in offsets.items()
+            }
+            for axis in range(len(layout.spatial)):
+                values = apply_along(f, matrix, values, axis)
+            to = f.at(scratch, f.add(f.mul(place.number, layout.stride), c), layout.element)
+            for number, where in enumerate(sorted(values)):
+                f.store(values[where], f.at(to, number * plane, layout.element))
+
+        f.loop(layout.stride, channels, step=layout.lanes)
+
+    walk.tiles(block, one)
+
+
+class Validity:
+    """Which positions of a tile lie on the grid: all but those of the last tiles."""
+
+    def __init__(
+        self, f: Function, tiling: Tiling, place: TilePlace, extents: Sequence[int]
+    ) -> None:
+        self.f = f
+        self.rest = [extent % tiling.form or tiling.form for extent in extents]
+        numbers = (place.row, place.column)[-len(extents) :]
+        self.inside = [
+            f.compare("slt", number, -(-extent // tiling.form) - 1)
+            if isinstance(number, Value)
+            else None
+            for number, extent in zip(numbers, extents, strict=True)
+        ]
+        self.last = [
+            number == -(-extent // tiling.form) - 1 if isinstance(number, int) else None
+            for number, extent in zip(numbers, extents, strict=True)
+        ]
+
+    def condition(self, where: Place) -> Value | bool:
+        """Return whether a position lies on the grid: known, or a value."""
+        found: Value | None = None
+        for axis, position in enumerate(where):
+            if position < self.rest[axis]:
+                continue
+            inside = self.inside[axis]
+            if inside is None:
+                if self.last[axis]:
+                    return False
+                continue
+            found = inside if found is None else self.f.integer("and", found, inside)
+        return True if found is None else found
