@@ -23,7 +23,7 @@ from convoi.errors import ArgumentError, ArgumentTypeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["VARIABLES", "Cpu", "Debug", "Settings", "Variable", "override", "settings"]
+__all__ = ["VARIABLES", "Cpu", "Debug", "Settings", "Variable", "cpu", "override", "settings"]
 
 Cpu: TypeAlias = Literal["native", "x86-64-v2", "x86-64-v3", "x86-64-v4"]
 """Processor to compile for: the one that runs, or a level of the x86-64 psABI."""
@@ -120,6 +120,30 @@ def settings() -> Settings:
     environment = os.environ
     texts = tuple(overrides.get(name) or environment.get(name) for name in _NAMES)
     return _parse(texts, tuple(environment.get(name) for name in _DIRECTORY_NAMES))
+
+
+def cpu() -> Cpu:
+    """Return the setting ``cpu`` alone; where nothing sets it, at the cost of one look-up.
+
+    Returns
+    -------
+    {'native', 'x86-64-v2', 'x86-64-v3', 'x86-64-v4'}
+        As `Settings.cpu`.
+
+    Raises
+    ------
+    ArgumentError
+        If an environment variable has a value that it may not have.
+
+    Examples
+    --------
+    >>> with override(cpu="x86-64-v3"):
+    ...     cpu()
+    'x86-64-v3'
+    """
+    if _OVERRIDES.get().get(_CPU) or os.environ.get(_CPU):
+        return settings().cpu
+    return "native"
 
 
 @contextmanager
@@ -330,6 +354,7 @@ VARIABLES: tuple[Variable, ...] = (
 """The environment variables, one row each."""
 
 _NAMES = tuple(variable.name for variable in VARIABLES)
+_CPU = "CONVOI_CPU"
 _DIRECTORY_NAMES = ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "LOCALAPPDATA", "USERPROFILE")
 
 _OVERRIDES: ContextVar[Mapping[str, str]] = ContextVar(

@@ -113,9 +113,9 @@ def test_a_training_step_applies_what_was_drawn(spatial):
 @pytest.mark.parametrize(
     ("name", "augment"),
     [
-        ("light", Augment(shift=(4, 2))),
-        ("natural", Augment(shift=(4, 2), flip=True)),
-        ("strong", Augment(shift=(4, 2), flip=True, cutout=(8, 4))),
+        ("light", Augment(shift=(3, 1))),
+        ("natural", Augment(shift=(3, 1), flip=True)),
+        ("strong", Augment(shift=(3, 1), flip=True, cutout=(8, 4))),
     ],
 )
 def test_presets_follow_from_the_lengths_of_the_axes(name, augment):

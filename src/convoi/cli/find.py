@@ -168,7 +168,7 @@ def _annotate(
         canvas = Image.fromarray(_as_bytes(image)).convert("RGB")
         draw = ImageDraw.Draw(canvas)
         for row in found.records:
-            top, left = row["position"]
+            top, left = (round(float(place)) for place in row["position"])
             height, width = patterns[int(row["template"])].shape
             draw.rectangle([left - 1, top - 1, left + width, top + height], outline=LINE, width=1)
     else:

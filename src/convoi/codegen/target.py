@@ -7,7 +7,7 @@ import platform
 from dataclasses import dataclass
 
 from convoi.codegen.types import FLOATS
-from convoi.config import settings
+from convoi.config import cpu
 from convoi.errors import ArgumentError
 
 FORCED_CPUS = {
@@ -58,7 +58,7 @@ class Target:
 
 def current_target() -> Target:
     """Return the target that ``CONVOI_CPU`` asks for; by default this machine."""
-    return _target(settings().cpu)
+    return _target(cpu())
 
 
 @functools.cache

@@ -148,3 +148,10 @@ def costs(problem: Problem, terms: Terms, element: str, factor: int) -> dict[str
         cut = cut_blocks(problem, real=real)
         found["overlap-add"] = transform_cost(problem, cut, result, threads)
     return found
+
+
+@functools.lru_cache(maxsize=512)
+def ranking(problem: Problem, terms: Terms, element: str, factor: int) -> tuple[str, ...]:
+    """Return the methods that the shapes allow, the one of the least expected cost first."""
+    found = costs(problem, terms, element, factor)
+    return tuple(sorted(found, key=lambda name: found[name].seconds))

@@ -95,10 +95,10 @@ def match(
     >>> import numpy as np
     >>> import convoi
     >>> x = np.array([7.0, 7, 9, 12, 9, 7, 7, 7])
-    >>> convoi.match(x, [1, 4, 1]).argmax()
+    >>> int(convoi.match(x, [1, 4, 1]).argmax())
     2
     >>> convoi.match(x, [9, 12, 9], normalize="ssd")
-    array([38., 17.,  0., 17., 38., 33.])
+    array([29., 22.,  0., 22., 29., 33.])
     """
     owner = "match"
     score = check_name(normalize, "normalize", owner, SCORES)

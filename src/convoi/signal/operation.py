@@ -22,7 +22,7 @@ from convoi.signal.arguments import (
     check_out,
     make_problem,
 )
-from convoi.signal.cost import Cost, costs
+from convoi.signal.cost import Cost, costs, ranking
 from convoi.signal.direct import COMPUTE, WORK_OF_A_THREAD, correlate_direct, dtype_name
 from convoi.signal.problem import Problem, Terms, sliding_axis
 from convoi.signal.separable import correlate_separable, factors
@@ -107,16 +107,15 @@ class Operation:
                     f"shape {self.kernel.shape} that is not. Use method='auto'."
                 )
             return self.method, lines
-        cost = self.costs()
-        found = {name: cost[name].seconds for name in cost}
-        best = min(found, key=found.__getitem__)
-        if best == "separable":
-            lines = self.lines()
-            if lines is not None:
-                return best, lines
-            del found["separable"]
-            best = min(found, key=found.__getitem__)
-        return best, None
+        element = COMPUTE[dtype_name(self.result)]
+        for name in ranking(self.problem, self.terms, element, self.factor):
+            if name == "separable":
+                lines = self.lines()
+                if lines is not None:
+                    return name, lines
+            elif name == "direct" or self.transform_is_exact:
+                return name, None
+        return "direct", None
 
     def _require_exact_transform(self) -> None:
         if not self.transform_is_exact:

@@ -44,7 +44,7 @@ def factors(problem: Problem, kernel: NDArray[Any]) -> tuple[NDArray[Any], ...] 
 
 
 def _factors(taps: NDArray[Any]) -> tuple[NDArray[Any], ...] | None:
-    """Find the factors of floats: the leading singular vectors of each axis in turn."""
+    """Find the factors of floats: lines through the largest tap, or else singular vectors."""
     eps = float(np.finfo(taps.dtype).eps)
     wide = taps.astype(np.complex128 if taps.dtype.kind == "c" else np.float64)
     scale = float(np.abs(wide).max())
@@ -52,22 +52,26 @@ def _factors(taps: NDArray[Any]) -> tuple[NDArray[Any], ...] | None:
         return None
     wide = wide / scale
     lines = _lines_through_largest(wide)
-    if np.abs(_outer(lines) - wide).max() > 64 * eps:  # cheaper than a decomposition
+    error = float(np.abs(_outer(lines) - wide).max())
+    if error > 64 * eps:
         return None
+    found = lines if error <= TOLERANCE * eps else _singular_vectors(wide)
+    if np.abs(_outer(found) - wide).max() > TOLERANCE * eps:
+        return None
+    found[-1] = found[-1] * scale
+    return tuple(found)
+
+
+def _singular_vectors(taps: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the product of least squared error: the leading vectors of each axis in turn."""
     vectors: list[NDArray[Any]] = []
-    rest: NDArray[Any] = wide
+    rest: NDArray[Any] = taps
     for extent in taps.shape[:-1]:
         left, values, right = np.linalg.svd(rest.reshape(extent, -1), full_matrices=False)
         root = math.sqrt(values[0])
         vectors.append(left[:, 0] * root)
         rest = right[0] * root
-    vectors.append(rest.ravel())
-    errors = [float(np.abs(_outer(found) - wide).max()) for found in (vectors, lines)]
-    if min(errors) > TOLERANCE * eps:
-        return None
-    found = vectors if errors[0] < errors[1] else lines
-    found[-1] = found[-1] * scale
-    return tuple(found)
+    return [*vectors, rest.ravel()]
 
 
 def _lines_through_largest(taps: NDArray[Any]) -> list[NDArray[Any]]:

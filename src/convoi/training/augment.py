@@ -153,22 +153,23 @@ class Augment:
         return mirrored
 
 
-def _eighths(spatial: Shape) -> tuple[int, ...]:
-    return tuple(length // 8 for length in spatial)
+def _twelfths(spatial: Shape) -> tuple[int, ...]:
+    """Return a twelfth of each axis, at least one position."""
+    return tuple(min(max(1, round(length / 12)), length - 1) for length in spatial)
 
 
 def as_augment(augment: object, spatial: Shape, owner: str) -> Augment | None:
     """Return an augmentation that may be given by name, checked against the spatial axes.
 
     The names are presets whose lengths follow from those of the axes: ``"light"`` shifts by up to
-    an eighth of each axis, ``"natural"`` also mirrors the last axis, ``"strong"`` also cuts out a
+    a twelfth of each axis, ``"natural"`` also mirrors the last axis, ``"strong"`` also cuts out a
     box of a quarter of each axis.
     """
     presets = {
-        "light": Augment(shift=_eighths(spatial)),
-        "natural": Augment(shift=_eighths(spatial), flip=True),
+        "light": Augment(shift=_twelfths(spatial)),
+        "natural": Augment(shift=_twelfths(spatial), flip=True),
         "strong": Augment(
-            shift=_eighths(spatial), flip=True, cutout=tuple(-(-length // 4) for length in spatial)
+            shift=_twelfths(spatial), flip=True, cutout=tuple(-(-length // 4) for length in spatial)
         ),
     }
     expectation = f"an Augment, None or one of {', '.join(map(repr, presets))}"

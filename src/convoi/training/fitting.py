@@ -121,7 +121,7 @@ def fit(
         'cross_entropy' (of logits, without a softmax layer), 'mean_squared', 'mean_absolute',
         'huber', or an operation such as ``convoi.ops.CrossEntropy(label_smoothing=0.1)``.
     augment : Augment, {'light', 'natural', 'strong'} or None
-        Random changes of the samples. 'light' shifts by up to an eighth of each axis, 'natural'
+        Random changes of the samples. 'light' shifts by up to a twelfth of each axis, 'natural'
         also mirrors left and right, 'strong' also cuts a box out.
     validation_data : float, (X, y), (X, y, sample_weight) or None
         What the network is measured on after each epoch; a number sets that part of the samples
