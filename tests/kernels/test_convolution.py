@@ -40,9 +40,7 @@ class Case:
         return f"{words}-d{conv.dilation}-g{conv.groups}{'-flip' if conv.flip else ''}"
 
 
-def case(  # noqa: D103
-    shape, filters, kernel, stride=1, padding=0, dilation=1, groups=1, *, flip=False
-) -> Case:
+def case(shape, filters, kernel, stride=1, padding=0, dilation=1, groups=1, *, flip=False) -> Case:
     rank = len(shape) - 1
 
     def each(value):
@@ -89,25 +87,25 @@ def dtype_for(example: Case) -> str:
     return "float64" if CASES.index(example) % 3 == 2 else "float32"
 
 
-def lay_out(channels, spatial, dtype, target, halo=(), *, padded=True) -> Layout:  # noqa: D103
+def lay_out(channels, spatial, dtype, target, halo=(), *, padded=True) -> Layout:
     lanes = choose.lanes_for(channels, dtype, target) if padded else 1
     return Layout(channels, tuple(spatial), lanes, dtype, halo)
 
 
-def pack(weight, indices, dtype):  # noqa: D103
+def pack(weight, indices, dtype):
     packed = aligned_zeros(indices.size, dtype)
     packed[:] = np.append(weight.ravel(), 0)[indices]
     return packed
 
 
-def arrays(example: Case, dtype: str, n: int = 3):  # noqa: D103
+def arrays(example: Case, dtype: str, n: int = 3):
     rng = np.random.default_rng(7)
     out = example.conv.infer_shape(example.shape)
     shapes = ((n, *example.shape), example.conv.weight_shape(example.shape[0]), (n, *out))
     return tuple(rng.standard_normal(shape).astype(dtype) for shape in shapes)
 
 
-def check(got, want, dtype) -> None:  # noqa: D103
+def check(got, want, dtype) -> None:
     scale = np.abs(want).max()
     assert np.abs(got - want).max() <= TOLERANCE[dtype] * max(scale, 1e-3) * 4
 

@@ -14,38 +14,80 @@ from convoi.compiler.choose import (
     MOST_POSITIONS,
     Slot,
     blocks_for,
-    gradient_tile,
     lanes_for,
     tile_cost,
 )
+from convoi.kernels.weight_gradient import GradientTile
 from convoi.kernels.winograd import ProductTile
-from convoi.kernels.winograd_forms import FORMS, TAPS
+from convoi.kernels.winograd_forms import FORMS
 from convoi.kernels.winograd_tiles import Tiling
 
 if TYPE_CHECKING:
     from convoi.codegen.target import Target
-    from convoi.kernels.weight_gradient import GradientTile
     from convoi.ops import Conv
 
 LEAST_CHANNELS = 16
-"""Transforms cost as much as so many channels' products save."""
+"""Of inputs and outputs: with fewer, transforms cost more than the products they save."""
 MOST_SUMMED = 512
 """Input channels up to which the error of F(4, 3) stays below 2e-5 of the largest output (measured:
-3e-6 for 16 channels, 1e-5 for 256); beyond, F(2, 3) is used."""
-TRANSFORM_COST = 8.0
-"""Cycles to transform one position of one vector, in either direction (measured)."""
+3e-6 for 16 channels, 1e-5 for 256); beyond, only forms of at most :data:`EXACT_SIZE` are used."""
+EXACT_SIZE = 4
+"""Products per axis of F(2, 3), whose error is that of the direct kernel for any channels."""
+TRANSFORM_COST = 5.0
+"""Cycles to transform one position of one vector, in either direction (4.7 to 5.3)."""
 MARGIN = 1.15
 """How much cheaper than the direct kernel it has to be."""
+SAMPLES = 2
+"""Samples that pass a layer together, as its choice assumes: a convoy of a deep network has one to
+three."""
+
+
+@dataclass(frozen=True)
+class WeightMemory:
+    """What reading the transformed weights costs where they lie."""
+
+    most: float
+    """Their bytes, at most."""
+    cycles: float
+    """To read a vector, beyond those of a multiply-add."""
+    tiles: int
+    """The least tiles of a block, which read a vector together."""
+
+
+WEIGHT_MEMORY = (
+    WeightMemory(512 * 1024, 0.0, 4),
+    WeightMemory(16 << 20, 3.0, 8),
+    WeightMemory(math.inf, 8.5, 16),
+)
+"""The second and third level of the cache, and memory. In GFLOP/s for blocks of 4, 8, 16, 32 tiles,
+64 channels of 14x14: 308, 305, 305, 302; 256 of 14x14: 307, 310, 299, 287; 512 of 4x4: 235, 339,
+357 (16 tiles). Cycles: a tile at a time, 256 and 512 channels of 4x4."""
 BLOCK_BYTES = 96 * 1024
-"""Scratch memory of a block where all transformed weights fit the second-level cache."""
-LARGE_BLOCK_BYTES = 1 << 20
-"""The same where they do not, and each pass over them should serve many tiles."""
-CACHED_WEIGHTS = 512 * 1024
-LEAST_TILES = 16
-MOST_TILES = 64
-MOST_GRADIENT_BYTES = 1 << 20
-"""Bytes of a chunk's sums of transformed gradients; larger ones cost more in memory traffic than
-they save in products."""
+"""Scratch memory of a block, if that leaves enough tiles. 16 channels of 32x32, blocks of 4, 8, 16,
+64 tiles (22, 40, 76, 292 KiB): 296, 301, 291, 279; 32 channels of 16x16: 360, 362, 355, 338."""
+MOST_TILES = 32
+GRADIENT_BLOCK_BYTES = 600 * 1024
+"""Scratch memory of a block of the weight gradient, which reads and writes the sums once per block
+(64 channels of 14x14, 4 to 32 tiles: 252, 275, 294, 302; 128 of 16x16: 340, 370, 409, 390; 256 of
+14x14, where 16 tiles take 1.1 MiB: 233, 267, 156)."""
+MOST_GRADIENT_TILES = 24
+"""More gain nothing (64 channels of 56x56, 7 to 42 tiles: 356, 381, 380, 384)."""
+PREFERRED_VECTORS = {32: (4, 3, 2, 1), 16: (3, 2, 4, 1)}
+"""Vectors of output channels of a product's register tile, by the number of registers, in the order
+in which they are taken where the cost model sees no difference: those that serve the weight
+gradient, and read the transformed inputs less often, come first."""
+NOTICED = 0.98
+"""Ratio of costs from which a tile is taken for the better one."""
+GRADIENT_CHANNELS = {32: {1: 12, 2: 6, 3: 4, 4: 4}, 16: {1: 8, 2: 4, 3: 3, 4: 2}}
+"""Input channels of the weight gradient's register tile, by the number of registers, then by the
+vectors of output channels. More accumulators would fit, but make it slower. 32 registers, 128
+channels of 16x16: 3x4 389, 3x6 351, 4x4 409, 4x6 381, 1x12 346, 2x6 333, 2x12 354; 256 of 14x14:
+1x12 197, 1x16 120, 2x6 217, 2x12 172, 4x4 267. 16 registers, 64 channels of 14x14: 1x8 237, 2x4
+262, 3x3 253, 4x2 255, 4x3 175."""
+MOST_GRADIENT_BYTES = 10 << 20
+"""Bytes of a chunk's sums of transformed gradients. Those of 256 channels (9.4 MB) pay with 4x4
+positions and one sample at a time already: 157 against 101. Those of 512 (38 MB) are summed at 90
+to 230 against 96, and take as much memory per chunk."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +112,9 @@ def backward_choice(
     conv: Conv, input_shape: tuple[int, ...], dtype: str, target: Target
 ) -> WinogradChoice | None:
     """Return the choice for the gradient with respect to an input of this shape."""
-    offset = tuple(low - (TAPS - 1) for low, _ in conv.padding)
+    offset = tuple(
+        low - (taps - 1) for (low, _), taps in zip(conv.padding, conv.kernel, strict=True)
+    )
     return _choice(conv, conv.filters, input_shape, offset, dtype, target)
 
 
@@ -80,7 +124,6 @@ class WinogradGradientChoice:
 
     tiling: Tiling
     offset: tuple[int, ...]
-    tile: GradientTile
 
 
 def gradient_choice(
@@ -90,22 +133,25 @@ def gradient_choice(
     forward = forward_choice(conv, input_shape, dtype, target)
     if forward is None:
         return None
-    tiling = forward.tiling
+    form, spatial = forward.tiling.form, forward.tiling.spatial
     channels, filters = input_shape[0], conv.filters
-    if 4 * tiling.positions * channels * filters > MOST_GRADIENT_BYTES:
+    if 4 * forward.tiling.positions * channels * filters > MOST_GRADIENT_BYTES:
         return None
-    per_tile = 4 * tiling.positions * (channels + filters)
-    wanted = max(LEAST_TILES, BLOCK_BYTES // per_tile)
-    tile = gradient_tile(forward.product.blocks, channels, 1, 1, target)
-    return WinogradGradientChoice(
-        _tiling(tiling.form, tiling.spatial, wanted), forward.offset, tile
-    )
+    per_tile = 4 * forward.tiling.positions * (channels + filters)
+    wanted = max(1, min(GRADIENT_BLOCK_BYTES // per_tile, MOST_GRADIENT_TILES))
+    return WinogradGradientChoice(_tiling(form, spatial, wanted), forward.offset)
+
+
+def gradient_tile(blocks: tuple[int, ...], channels: int, target: Target) -> GradientTile:
+    """Return the register tile of a weight gradient whose weights lie in these blocks."""
+    vectors = max(blocks)
+    return GradientTile(vectors, min(GRADIENT_CHANNELS[target.registers][vectors], channels), 1)
 
 
 def gradient_halo(choice: WinogradGradientChoice) -> tuple[tuple[int, int], ...]:
     """Return the halo that the gradient of the output needs: to the end of the last tiles."""
-    form = choice.tiling.form
-    return tuple((0, -(-extent // form) * form - extent) for extent in choice.tiling.spatial)
+    step = choice.tiling.outputs
+    return tuple((0, -(-extent // step) * step - extent) for extent in choice.tiling.spatial)
 
 
 def _choice(  # noqa: PLR0917 - what a convolution consists of
@@ -118,47 +164,61 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
 ) -> WinogradChoice | None:
     filters, *spatial = outputs
     rank = len(spatial)
+    taps = conv.kernel[0] if conv.kernel else 1
+    forms = [
+        name
+        for name, form in FORMS.items()
+        if form.taps == taps and (channels <= MOST_SUMMED or form.size <= EXACT_SIZE)
+    ]
     applies = (
-        dtype == "float32"
+        bool(forms)
+        and dtype == "float32"
         and rank in {1, 2}
-        and conv.kernel == (TAPS,) * rank
+        and conv.kernel == (taps,) * rank
         and conv.stride == (1,) * rank
         and conv.dilation == (1,) * rank
         and conv.groups == 1
         and min(channels, filters) >= LEAST_CHANNELS
-        and all(0 <= -o < TAPS for o in offset)
+        and all(0 <= -o < taps for o in offset)
     )
     if not applies:
         return None
     lanes = lanes_for(filters, dtype, target)
     vectors = -(-filters // lanes)
-    direct = math.prod(spatial) * TAPS**rank * channels * vectors
-    best: tuple[float, int] | None = None
-    for form in FORMS if channels <= MOST_SUMMED else (2,):
-        tiles = math.prod(-(-extent // form) for extent in spatial)
-        positions = FORMS[form].size ** rank
-        inputs = -(-channels // lanes)
-        transforms = TRANSFORM_COST * positions * (inputs + vectors)
-        cost = tiles * (positions * channels * vectors + transforms)
-        if cost * MARGIN < direct and (best is None or cost < best[0]):
-            best = (cost, form)
-    if best is None:
+    direct = math.prod(spatial) * taps**rank * channels * vectors
+    costs = {name: _cost(name, tuple(spatial), channels, vectors, lanes) for name in forms}
+    form = min(forms, key=lambda name: costs[name])
+    if costs[form] * MARGIN >= direct:
         return None
-    form = best[1]
     tiling = _tiling(form, tuple(spatial), _block_tiles(form, rank, channels, filters))
     return WinogradChoice(tiling, _product(tiling.block, vectors, lanes, target), offset)
 
 
-def _block_tiles(form: int, rank: int, channels: int, filters: int) -> int:
+def _cost(name: str, spatial: tuple[int, ...], channels: int, vectors: int, lanes: int) -> float:
+    """Return the cycles that a sample takes."""
+    form = FORMS[name]
+    tiles = math.prod(-(-extent // form.outputs) for extent in spatial)
+    positions = int(form.size ** len(spatial))
+    weights = positions * channels * vectors
+    products = max(tiles, _memory(4 * weights * lanes).cycles / SAMPLES) * weights
+    inputs = -(-channels // lanes)
+    return products + tiles * TRANSFORM_COST * positions * (inputs + vectors)
+
+
+def _memory(size: int) -> WeightMemory:
+    """Return where transformed weights of so many bytes lie."""
+    return next(memory for memory in WEIGHT_MEMORY if size <= memory.most)
+
+
+def _block_tiles(form: str, rank: int, channels: int, filters: int) -> int:
     """Return how many tiles a block should have."""
-    positions: int = FORMS[form].size ** rank
+    positions = int(FORMS[form].size ** rank)
     per_tile = 4 * positions * (channels + filters)
-    if 4 * positions * channels * filters <= CACHED_WEIGHTS:
-        return max(4, min(BLOCK_BYTES // per_tile, MOST_TILES))
-    return max(LEAST_TILES, min(LARGE_BLOCK_BYTES // per_tile, MOST_TILES))
+    least = _memory(4 * positions * channels * filters).tiles
+    return max(least, min(BLOCK_BYTES // per_tile, MOST_TILES))
 
 
-def _tiling(form: int, spatial: tuple[int, ...], wanted: int) -> Tiling:
+def _tiling(form: str, spatial: tuple[int, ...], wanted: int) -> Tiling:
     """Return blocks of about so many tiles, as equal as the grid allows."""
     rows, columns = Tiling(form, spatial).tiles
     if columns >= wanted:
@@ -179,19 +239,19 @@ def _product(tiles: int, vectors: int, lanes: int, target: Target) -> ProductTil
     """Return the register tile of the products."""
     slot = Slot(4 * lanes, target)
     best: tuple[float, ProductTile] | None = None
-    for size, most in MOST_POSITIONS[target.registers].items():
+    for size in PREFERRED_VECTORS[target.registers]:
         if size > vectors:
             continue
+        most = MOST_POSITIONS[target.registers][size]
+        step = _part(tiles, most)
+        whole, rest = divmod(tiles, step)
         blocks = blocks_for(vectors, size)
-        for step in range(1, min(most, tiles) + 1):
-            whole, rest = divmod(tiles, step)
-            cost = sum(
-                whole * tile_cost(block, step, slot)
-                + (tile_cost(block, rest, slot) if rest else 0.0)
-                for block in blocks
-            )
-            if best is None or cost < best[0] - 1e-9:
-                best = (cost, ProductTile(blocks, step))
+        cost = sum(
+            whole * tile_cost(block, step, slot) + (tile_cost(block, rest, slot) if rest else 0.0)
+            for block in blocks
+        )
+        if best is None or cost < NOTICED * best[0]:
+            best = (cost, ProductTile(blocks, step))
     if best is None:  # pragma: no cover - one vector always fits
         message = "a product without output channels"
         raise ValueError(message)

@@ -11,6 +11,7 @@ from convoi.compiler.choose_winograd import (
     backward_choice,
     forward_choice,
     gradient_choice,
+    gradient_tile,
 )
 from convoi.compiler.expressions import ExpressionBuilder
 from convoi.compiler.rules_norm import CHUNKS
@@ -178,7 +179,7 @@ def _weight_gradient(
         layout,
         choice.tiling,
         choice.offset,
-        choice.tile,
+        gradient_tile(layout.blocks, layout.inputs, selection.target),
     )
     sums = f"{task.output} sums"
     size = transformed_size(layout, form, rank) * selection.itemsize

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import convoi
 from convoi.codegen.assemble import assemble
 from convoi.codegen.builder import Function, Module
 from convoi.codegen.executor import EXECUTE, RUN, WORK, emit_executor
@@ -141,7 +140,7 @@ def _generator_digest() -> str:
     from llvmlite.binding import llvm_version_info  # noqa: PLC0415
 
     digest = hashlib.sha256(f"{llvmlite.__version__} {llvm_version_info}".encode())
-    package = Path(convoi.__file__).parent
+    package = Path(__file__).parents[1]
     for folder in ("ops", "codegen", "kernels", "runtime"):
         for path in sorted((package / folder).rglob("*.py")):
             digest.update(path.read_bytes())

@@ -1,10 +1,11 @@
-"""The matrices of Winograd's forms of 3-tap correlation, and their products with vectors.
+"""The matrices of Winograd's forms of correlation, and their products with vectors.
 
-F(m, 3) computes m outputs along an axis with m + 2 multiplications instead of 3 m:
+F(m, r) computes m outputs of r taps along an axis with m + r - 1 multiplications, not m r:
 
     y = A^T ((G w) * (B^T x))
 
-The points are 0, 1, -1, 2, -2 and infinity for F(4, 3); 0, 1, -1 and infinity for F(2, 3).
+The points are 0, 1, -1, 2, -2 and infinity for F(4, 3) and F(2, 5); 0, 1, -1 and infinity for
+F(2, 3). Forms with the same points share the transform of the input.
 
 Reference: A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
@@ -28,14 +29,13 @@ if TYPE_CHECKING:
 Matrix: TypeAlias = tuple[tuple[float, ...], ...]
 Place: TypeAlias = tuple[int, ...]
 
-TAPS = 3
-
 
 @dataclass(frozen=True)
 class Form:
-    """The matrices of F(m, 3)."""
+    """The matrices of F(m, r)."""
 
     outputs: int
+    taps: int
     input: Matrix
     """B transposed."""
     output: Matrix
@@ -45,21 +45,24 @@ class Form:
 
     @property
     def size(self) -> int:
-        """Inputs of a tile, and products: m + 2."""
-        return self.outputs + TAPS - 1
+        """Inputs of a tile, and products: m + r - 1."""
+        return self.outputs + self.taps - 1
 
+
+_SIX_POINTS = (
+    (4, 0, -5, 0, 1, 0),
+    (0, -4, -4, 1, 1, 0),
+    (0, 4, -4, -1, 1, 0),
+    (0, -2, -1, 2, 1, 0),
+    (0, 2, -1, -2, 1, 0),
+    (0, 4, 0, -5, 0, 1),
+)
 
 FORMS = {
-    4: Form(
+    "F(4,3)": Form(
         4,
-        (
-            (4, 0, -5, 0, 1, 0),
-            (0, -4, -4, 1, 1, 0),
-            (0, 4, -4, -1, 1, 0),
-            (0, -2, -1, 2, 1, 0),
-            (0, 2, -1, -2, 1, 0),
-            (0, 4, 0, -5, 0, 1),
-        ),
+        3,
+        _SIX_POINTS,
         ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
         (
             (1 / 4, 0, 0),
@@ -70,8 +73,23 @@ FORMS = {
             (0, 0, 1),
         ),
     ),
-    2: Form(
+    "F(2,5)": Form(
         2,
+        5,
+        _SIX_POINTS,
+        ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 1)),
+        (
+            (1 / 4, 0, 0, 0, 0),
+            (-1 / 6, -1 / 6, -1 / 6, -1 / 6, -1 / 6),
+            (-1 / 6, 1 / 6, -1 / 6, 1 / 6, -1 / 6),
+            (1 / 24, 1 / 12, 1 / 6, 1 / 3, 2 / 3),
+            (1 / 24, -1 / 12, 1 / 6, -1 / 3, 2 / 3),
+            (0, 0, 0, 0, 1),
+        ),
+    ),
+    "F(2,3)": Form(
+        2,
+        3,
         ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
         ((1, 1, 1, 0), (0, 1, -1, -1)),
         ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Index, Value
-from convoi.kernels.winograd_forms import FORMS, TAPS, Matrix, Place, apply_along
+from convoi.kernels.winograd_forms import FORMS, Matrix, Place, apply_along
 from convoi.runtime.buffers import ALIGNMENT
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Tiling:
     """How the outputs are cut into tiles, and tiles into blocks that are computed together."""
 
-    form: int
-    """Outputs of a tile along each axis."""
+    form: str
+    """Name of the form, which decides the outputs of a tile along each axis."""
     spatial: tuple[int, ...]
     """Positions of the output."""
     samples: int = 1
@@ -37,9 +37,14 @@ class Tiling:
     """Tiles of a block along the last two axes."""
 
     @property
+    def outputs(self) -> int:
+        """Outputs of a tile along each axis."""
+        return FORMS[self.form].outputs
+
+    @property
     def tiles(self) -> tuple[int, int]:
         """Rows and columns of tiles of a sample."""
-        per_axis = [-(-extent // self.form) for extent in self.spatial]
+        per_axis = [-(-extent // self.outputs) for extent in self.spatial]
         return (1, per_axis[0]) if len(per_axis) == 1 else (per_axis[0], per_axis[1])
 
     @property
@@ -69,8 +74,8 @@ class Tiling:
         """Return the halo that the input needs, whose position ``offset`` meets output 0."""
         found = []
         for start, extent, output in zip(offset, extents, self.spatial, strict=True):
-            tiles = -(-output // self.form)
-            last = self.form * tiles + TAPS - 2 + start
+            tiles = -(-output // self.outputs)
+            last = self.outputs * tiles + FORMS[self.form].taps - 2 + start
             found.append((max(0, -start), max(0, last - (extent - 1))))
         return tuple(found)
 
@@ -179,7 +184,11 @@ def each_run(f: Function, count: Index, most: int, body: Callable[[Index, int], 
     for size in (most, *(2**power for power in reversed(range((most - 1).bit_length())))):
         rest = f.integer("srem", f.sub(count, start), size)
         end = f.sub(count, rest)
-        f.loop(end, lambda i, _, size=size: body(i, size), start=start, step=size)
+
+        def run(i: Index, _: object, size: int = size) -> None:
+            body(i, size)
+
+        f.loop(end, run, start=start, step=size)
         start = end
 
 
@@ -225,7 +234,7 @@ def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to
     plane = walk.tiling.plane(layout)
 
     def one(place: TilePlace) -> None:
-        start = tile_start(f, layout, place, walk.tiling.form, offset)
+        start = tile_start(f, layout, place, walk.tiling.outputs, offset)
 
         def channels(c: Index, _: object) -> None:
             base = f.at(pointer, f.add(start, c), layout.element)
@@ -251,16 +260,16 @@ class Validity:
         self, f: Function, tiling: Tiling, place: TilePlace, extents: Sequence[int]
     ) -> None:
         self.f = f
-        self.rest = [extent % tiling.form or tiling.form for extent in extents]
+        self.rest = [extent % tiling.outputs or tiling.outputs for extent in extents]
         numbers = (place.row, place.column)[-len(extents) :]
         self.inside = [
-            f.compare("slt", number, -(-extent // tiling.form) - 1)
+            f.compare("slt", number, -(-extent // tiling.outputs) - 1)
             if isinstance(number, Value)
             else None
             for number, extent in zip(numbers, extents, strict=True)
         ]
         self.last = [
-            number == -(-extent // tiling.form) - 1 if isinstance(number, int) else None
+            number == -(-extent // tiling.outputs) - 1 if isinstance(number, int) else None
             for number, extent in zip(numbers, extents, strict=True)
         ]
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 from convoi.codegen.types import I64, Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.layout import Layout
-from convoi.kernels.winograd_forms import FORMS, TAPS, Place, apply_along, transposed
+from convoi.kernels.winograd_forms import FORMS, Place, apply_along, transposed
 from convoi.kernels.winograd_tiles import Block, BlockWalk, Tiling, transform_tiles
 from convoi.runtime.buffers import ALIGNMENT, round_up
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from convoi.kernels.weights import WeightLayout
 
 
-def transformed_size(layout: WeightLayout, form: int, rank: int) -> int:
+def transformed_size(layout: WeightLayout, form: str, rank: int) -> int:
     """Return the elements of U or dU, rounded up to cache lines."""
     granule = ALIGNMENT // 4
     size = FORMS[form].size ** rank * sum(layout.blocks) * layout.lanes * layout.inputs
@@ -43,7 +43,7 @@ class _Weights(Kernel):
     """What the passes over weights share; their samples are input channels."""
 
     weights: WeightLayout
-    form: int
+    form: str
     rank: int
     dtype: str
     turned: bool
@@ -56,8 +56,9 @@ class _Weights(Kernel):
 
     def taps(self) -> Iterator[tuple[Place, int]]:
         """Iterate over the taps of a kernel and where each lies among the weights."""
-        for number, place in enumerate(itertools.product(range(TAPS), repeat=self.rank)):
-            yield place, TAPS**self.rank - 1 - number if self.turned else number
+        taps = FORMS[self.form].taps
+        for number, place in enumerate(itertools.product(range(taps), repeat=self.rank)):
+            yield place, taps**self.rank - 1 - number if self.turned else number
 
     def places(self) -> list[Place]:
         """Return the transformed positions in their order."""

@@ -89,7 +89,7 @@ class Operation:
 
     def lines(self) -> tuple[NDArray[Any], ...] | None:
         """Return the kernels per axis of a separable kernel."""
-        return factors(self.problem, self.kernel)
+        return factors(self.problem, self.kernel, self.result)
 
     def choose(self) -> tuple[str, tuple[NDArray[Any], ...] | None]:
         """Return the cheapest method, with the factors of a separable kernel."""
@@ -99,6 +99,8 @@ class Operation:
             self._require_exact_transform()
             return self.method, None
         if self.method == "separable":
+            if sum(axis.taps > 1 for axis in self.problem.axes) < 2:
+                return "direct", None  # one line of taps is separated already
             lines = self.lines()
             if lines is None:
                 raise ArgumentError(
@@ -220,7 +222,8 @@ def prepare(
     a, w = a.reshape(problem.x_shape), w.reshape(problem.kernel_shape)
     if not flip and w.dtype.kind == "c":
         w = w.conj()
-    return _exchanged(Operation(problem, a, w, result, fill, method, threads))
+    operation = Operation(problem, a, w, result, fill, method, threads)
+    return operation if method == "separable" else _exchanged(operation)
 
 
 def _within(problem: Problem, number: int) -> Problem:

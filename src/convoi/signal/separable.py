@@ -20,10 +20,13 @@ LARGEST_KERNEL = 2**16
 """Taps beyond which the search costs more than it is likely to gain."""
 
 
-def factors(problem: Problem, kernel: NDArray[Any]) -> tuple[NDArray[Any], ...] | None:
+def factors(
+    problem: Problem, kernel: NDArray[Any], result: np.dtype[Any]
+) -> tuple[NDArray[Any], ...] | None:
     """Return one kernel per sliding axis whose outer product is the kernel, or None.
 
-    The kernel must be one and not a bank. Factors of integers are integers.
+    The kernel must be one and not a bank. Factors of integers are integers; those of floats may
+    miss taps by what the result's dtype rounds.
     """
     long = [axis for axis in problem.axes if axis.taps > 1]
     if len(long) < 2 or kernel.size != problem.taps or kernel.size > LARGEST_KERNEL:
@@ -32,7 +35,8 @@ def factors(problem: Problem, kernel: NDArray[Any]) -> tuple[NDArray[Any], ...] 
     if taps.dtype.kind in "iu":
         found = _integer_factors(taps)
     elif taps.dtype.kind in "fc":
-        found = _factors(taps)
+        single = result.name in {"float16", "float32", "complex64"}
+        found = _factors(taps, float(np.finfo(np.float32 if single else np.float64).eps))
     else:
         return None
     if found is None:
@@ -43,9 +47,8 @@ def factors(problem: Problem, kernel: NDArray[Any]) -> tuple[NDArray[Any], ...] 
     return tuple(ones)
 
 
-def _factors(taps: NDArray[Any]) -> tuple[NDArray[Any], ...] | None:
+def _factors(taps: NDArray[Any], eps: float) -> tuple[NDArray[Any], ...] | None:
     """Find the factors of floats: lines through the largest tap, or else singular vectors."""
-    eps = float(np.finfo(taps.dtype).eps)
     wide = taps.astype(np.complex128 if taps.dtype.kind == "c" else np.float64)
     scale = float(np.abs(wide).max())
     if not (math.isfinite(scale) and scale > 0):
