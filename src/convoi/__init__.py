@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from convoi.version import __version__
+
 if TYPE_CHECKING:
     from convoi import data, errors, nn, signal, training
     from convoi.estimators import ImageClassifier, ImageRegressor
@@ -32,7 +34,6 @@ __all__ = [
     "training",
 ]
 
-__version__ = "0.1.0"
 
 # Public name -> the module that defines it. A module is public under its own last name.
 _HOMES = {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
 from convoi.codegen.target import Target, current_target
 from convoi.config import override
 from convoi.kernels.base import Kernel, kernel_address
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 

@@ -36,12 +36,12 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-import convoi
 from convoi.checks import describe
 from convoi.errors import ArgumentError, ArgumentTypeError, ModelFileError
 from convoi.graph import Graph, graph_from_dict, graph_to_json
 from convoi.nn.atomic_file import write_atomically
 from convoi.nn.trace import check_graph
+from convoi.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +113,7 @@ def write_model(
     metadata = {
         "format": FORMAT,
         "version": VERSION,
-        "generator": f"convoi {convoi.__version__}",
+        "generator": f"convoi {__version__}",
         "graph": graph_to_json(graph),
     }
     if extra:

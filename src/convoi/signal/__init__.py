@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from convoi.signal.detection import Detections, find
+from convoi.signal.detection import find
+from convoi.signal.detections import Detections
 from convoi.signal.explanation import Explanation, MethodCost, explain
 from convoi.signal.matching import match
 from convoi.signal.noise import PowerSpectrum

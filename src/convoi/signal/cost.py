@@ -86,7 +86,8 @@ def direct_cost(problem: Problem, element: str, factor: int, threads: int) -> Co
     elements = outputs + math.prod(problem.x_shape)
     work = multiply_adds * rates.multiply_add * width + elements * factor * rates.element
     temporary = 2 * outputs * 8 if factor > 1 else 0
-    return Cost(rates.call * factor + work / threads, 2**18 * threads + temporary)
+    calls = rates.call * (1 if factor == 1 else 2)
+    return Cost(calls + work / threads, 2**18 * threads + temporary)
 
 
 def separable_cost(problem: Problem, element: str, factor: int, threads: int) -> Cost:
@@ -103,7 +104,7 @@ def separable_cost(problem: Problem, element: str, factor: int, threads: int) ->
         after = math.prod(shape)
         work = after * axis.taps * factor * rates.multiply_add * width
         work += (before + after) * factor * rates.element
-        seconds += rates.call * factor + work / threads
+        seconds += rates.call * (1 if factor == 1 else 2) + work / threads
         memory = max(memory, after * np.dtype(element).itemsize)
     return Cost(seconds, memory + 2**18 * threads)
 

@@ -93,14 +93,13 @@ class Operation:
 
     def choose(self) -> tuple[str, tuple[NDArray[Any], ...] | None]:
         """Return the cheapest method, with the factors of a separable kernel."""
-        if self.method == "direct":
-            return self.method, None
+        if self.method == "auto":
+            return self._cheapest()
         if self.method in {"fft", "overlap-add"}:
             self._require_exact_transform()
-            return self.method, None
-        if self.method == "separable":
-            if sum(axis.taps > 1 for axis in self.problem.axes) < 2:
-                return "direct", None  # one line of taps is separated already
+        lines = None
+        # One line of taps is separated already.
+        if self.method == "separable" and sum(axis.taps > 1 for axis in self.problem.axes) > 1:
             lines = self.lines()
             if lines is None:
                 raise ArgumentError(
@@ -108,7 +107,9 @@ class Operation:
                     "outer product of kernels per sliding axis, to rounding. Got a kernel of "
                     f"shape {self.kernel.shape} that is not. Use method='auto'."
                 )
-            return self.method, lines
+        return ("direct" if self.method == "separable" and lines is None else self.method), lines
+
+    def _cheapest(self) -> tuple[str, tuple[NDArray[Any], ...] | None]:
         element = COMPUTE[dtype_name(self.result)]
         for name in ranking(self.problem, self.terms, element, self.factor):
             if name == "separable":
