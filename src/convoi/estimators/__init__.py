@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convoi.estimators.classifier import ImageClassifier
 from convoi.estimators.layout import PixelFormat
-from convoi.estimators.model_files import load_estimator
+from convoi.estimators.loading import load_estimator
 from convoi.estimators.regressor import ImageRegressor
 
 __all__ = ["ImageClassifier", "ImageRegressor", "PixelFormat", "load_estimator"]

@@ -23,6 +23,7 @@ from convoi.estimators.layout import (
     training_layout,
 )
 from convoi.estimators.parameters import Parameters, is_auto
+from convoi.estimators.persistence import Persistent
 from convoi.estimators.recipes import choose_recipe
 from convoi.estimators.training_set import (
     Objective,
@@ -76,7 +77,7 @@ class Run:
     mirrored: bool = False
 
 
-class ImageEstimator(Parameters, BaseEstimator, ABC):
+class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
     """Base of the image estimators."""
 
     network_: Network
@@ -173,56 +174,6 @@ class ImageEstimator(Parameters, BaseEstimator, ABC):
             mirrored=dataset.mirrored,
         )
         return self._train(data, run)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to a file that ``load`` and ``convoi predict`` read.
-
-        The file holds the network and what its outputs mean, not the parameters of the
-        constructor. It holds no code; :func:`convoi.load` reads the network alone.
-
-        Parameters
-        ----------
-        path : str or PathLike
-            The file; an existing one is replaced.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ArgumentTypeError
-            If the labels are neither numbers, strings nor booleans.
-        OSError
-            If the file cannot be written.
-        """
-        from convoi.estimators.model_files import save_estimator  # noqa: PLC0415 - safetensors
-
-        check_is_fitted(self, "network_")
-        save_estimator(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
-        """Read a fitted model from a file that ``save`` or ``convoi train`` wrote.
-
-        Parameters
-        ----------
-        path : str or PathLike
-            The file. Reading it runs no code from it.
-        threads : int, optional
-            The ``threads`` parameter of the estimator; the others have their defaults.
-
-        Returns
-        -------
-        estimator
-            Fitted.
-
-        Raises
-        ------
-        ModelFileError
-            If the file cannot be read, is damaged, or holds no model of this class.
-        """
-        from convoi.estimators.model_files import load_as  # noqa: PLC0415 - safetensors
-
-        return load_as(cls, path, threads=threads)
 
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401 - scikit-learn's Tags, which are untyped
         tags = super().__sklearn_tags__()

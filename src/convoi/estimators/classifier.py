@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from scipy.special import log_softmax
@@ -17,6 +17,7 @@ from convoi.checks import check_real, describe, refusal
 from convoi.data.targets import encode_classes
 from convoi.errors import ArgumentError, ArgumentTypeError, DataError
 from convoi.estimators.base import ImageEstimator
+from convoi.estimators.model_fields import described_labels, labels_of
 from convoi.estimators.parameters import is_auto
 from convoi.estimators.training_set import Objective
 from convoi.ops import CrossEntropy
@@ -119,6 +120,8 @@ class ImageClassifier(ClassifierMixin, ImageEstimator):
     >>> classifier.score(images[1::4], y[1::4]) > 0.9
     True
     """
+
+    kind: ClassVar[str] = "ImageClassifier"
 
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None
     label_smoothing: float | Auto = "auto"
@@ -286,6 +289,12 @@ class ImageClassifier(ClassifierMixin, ImageEstimator):
         if reset:
             self.classes_ = _at_least_two(np.unique(y[counted]))
         return _codes(y, self.classes_, counted)
+
+    def _described(self) -> dict[str, Any]:
+        return described_labels(self.classes_)
+
+    def _restore(self, extra: dict[str, Any], outputs: int) -> None:
+        self.classes_ = labels_of(extra, outputs)
 
     def _encode_dataset(self, dataset: Dataset, *, reset: bool) -> NDArray[Any]:
         if dataset.y is None or dataset.classes is None:

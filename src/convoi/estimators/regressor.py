@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 from convoi.checks import refusal
 from convoi.errors import ArgumentError, DataError
 from convoi.estimators.base import ImageEstimator
+from convoi.estimators.model_fields import is_number, list_of, refuse
 from convoi.estimators.statistics import channel_statistics
 from convoi.estimators.training_set import Objective
 from convoi.nn.losses import loss_operation
@@ -75,6 +76,8 @@ class ImageRegressor(RegressorMixin, MultiOutputMixin, ImageEstimator):
     >>> regressor.score(X[150:], y[150:]) > 0.8
     True
     """
+
+    kind: ClassVar[str] = "ImageRegressor"
 
     loss: LossLike = "mean_squared"
 
@@ -158,6 +161,22 @@ class ImageRegressor(RegressorMixin, MultiOutputMixin, ImageEstimator):
                 f"fitted with values of shape {self.target_shape_}."
             )
         return y.reshape(len(y), -1)
+
+    def _described(self) -> dict[str, Any]:
+        return {
+            "target_mean": self.target_mean_.tolist(),
+            "target_scale": self.target_scale_.tolist(),
+            "single_target": self.target_shape_ == (),
+        }
+
+    def _restore(self, extra: dict[str, Any], outputs: int) -> None:
+        for name in ("target_mean", "target_scale"):
+            values = list_of(extra, name, is_number, lengths=(outputs,))
+            setattr(self, f"{name}_", np.array(values, np.float64))
+        single = extra.get("single_target")
+        if not isinstance(single, bool) or (single and outputs != 1):
+            refuse("The entry 'single_target' is invalid.")
+        self.target_shape_ = () if single else (outputs,)
 
     def _encode_dataset(self, dataset: Dataset, *, reset: bool) -> NDArray[Any]:
         if dataset.y is None or dataset.classes is not None:

@@ -1,0 +1,45 @@
+"""Loading an estimator whose kind the file knows."""
+
+from __future__ import annotations
+
+import os
+
+from convoi.errors import ModelFileError
+from convoi.estimators.classifier import ImageClassifier
+from convoi.estimators.persistence import kind_of
+from convoi.estimators.regressor import ImageRegressor
+from convoi.nn.model_file import read_model
+
+
+def load_estimator(
+    path: str | os.PathLike[str], *, threads: int | None = None
+) -> ImageClassifier | ImageRegressor:
+    """Read an estimator from a file that its ``save`` or ``convoi train`` wrote.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file. Reading it runs no code from it.
+    threads : int, optional
+        The ``threads`` parameter of the estimator; the others have their defaults.
+
+    Returns
+    -------
+    ImageClassifier or ImageRegressor
+        Fitted.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be read, is damaged, or holds no estimator.
+    """
+    model = read_model(path)
+    try:
+        kind = kind_of(model.extra)
+    except ModelFileError as error:
+        raise ModelFileError(
+            f"The model file {os.fspath(path)!r} holds a network, but not what it takes and what "
+            "its outputs mean. Load it with convoi.load."
+        ) from error
+    classes = (ImageClassifier, ImageRegressor)
+    return next(cls for cls in classes if cls.kind == kind).load(path, threads=threads)

@@ -1,0 +1,158 @@
+"""Estimators in model files: how they are written and read back.
+
+What an estimator knows besides its network is a dictionary in the file's metadata, see
+:mod:`convoi.nn.model_file`:
+
+===============  ==============================================================================
+Key              Value
+===============  ==============================================================================
+estimator        ``ImageClassifier`` or ``ImageRegressor``
+image_shape      The form of one sample, a list of 1 to 3 integers
+value_range      The values that stand for black and white, or null
+fit              How an image of another size is brought to that of the samples
+feature_names    Names of the columns, or null
+label_type       Of a classifier: the dtype of its labels
+labels           Of a classifier: the labels in the order of the outputs
+target_mean      Of a regressor: one number for each output
+target_scale     Of a regressor: one number for each output
+single_target    Of a regressor: whether predictions are numbers, not rows of them
+===============  ==============================================================================
+
+Reading a file trusts nothing in it: what is missing, of another type or does not fit the network
+raises :class:`~convoi.errors.ModelFileError`.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from convoi.checks import describe
+from convoi.errors import ModelFileError
+from convoi.estimators.layout import PixelFormat, SampleLayout
+from convoi.estimators.model_fields import is_size, is_text, list_of, pixel_format, refuse
+from convoi.nn import Network
+from convoi.nn.model_file import read_model, write_model
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Persistent:
+    """What an estimator that is kept in a model file can do."""
+
+    kind: ClassVar[str]
+    """The entry ``estimator`` of its files."""
+
+    network_: Network
+    image_shape_: tuple[int, ...]
+    pixel_format_: PixelFormat
+    n_features_in_: int
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to a file that ``load`` and ``convoi predict`` read.
+
+        The file holds the network and what its outputs mean, not the parameters of the
+        constructor. It holds no code; :func:`convoi.load` reads the network alone.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file; an existing one is replaced.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ArgumentTypeError
+            If the labels are neither numbers, strings nor booleans.
+        OSError
+            If the file cannot be written.
+        """
+        check_is_fitted(self, "network_")
+        names = getattr(self, "feature_names_in_", None)
+        pixels = self.pixel_format_
+        extra: dict[str, Any] = {
+            "estimator": self.kind,
+            "image_shape": list(self.image_shape_),
+            "value_range": None if pixels.value_range is None else list(pixels.value_range),
+            "fit": pixels.fit,
+            "feature_names": None if names is None else list(names),
+            **self._described(),
+        }
+        write_model(path, self.network_.graph, self.network_.parameters, extra)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
+        """Read a fitted model from a file that ``save`` or ``convoi train`` wrote.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file. Reading it runs no code from it.
+        threads : int, optional
+            The ``threads`` parameter of the estimator; the others have their defaults.
+
+        Returns
+        -------
+        estimator
+            Fitted.
+
+        Raises
+        ------
+        ModelFileError
+            If the file cannot be read, is damaged, or holds no model of this class.
+        """
+        model = read_model(path)
+        try:
+            kind = kind_of(model.extra)
+            if kind != cls.kind:
+                refuse(f"It holds an {kind}, which {kind}.load reads.")
+            estimator = cls(threads=threads)  # type: ignore[call-arg]  # of the estimators
+            estimator.network_ = Network(
+                model.graph, dtype=model.dtype, parameters=model.parameters, threads=threads
+            )
+            estimator._restore_samples(model.extra)
+            estimator._restore(model.extra, estimator.network_.output_shape[0])
+        except ModelFileError as error:
+            raise ModelFileError(
+                f"The model file {os.fspath(path)!r} cannot be used. {error}"
+            ) from error
+        return estimator
+
+    @abstractmethod
+    def _described(self) -> dict[str, Any]:
+        """Return the entries that only this kind of estimator has."""
+
+    @abstractmethod
+    def _restore(self, extra: dict[str, Any], outputs: int) -> None:
+        """Set the fitted attributes that only this kind of estimator has."""
+
+    def _restore_samples(self, extra: dict[str, Any]) -> None:
+        """Set what is known of samples, after comparing it with the network."""
+        network = self.network_
+        layout = SampleLayout(tuple(list_of(extra, "image_shape", is_size, lengths=(1, 2, 3))))
+        if layout.input_shape != network.input_shape or len(network.output_shape) != 1:
+            refuse(f"Samples of shape {layout.shape} do not fit its network, {network!r}.")
+        self.image_shape_ = layout.shape
+        self.n_features_in_ = layout.size
+        self.pixel_format_ = pixel_format(extra)
+        if extra.get("feature_names") is not None:
+            names = list_of(extra, "feature_names", is_text, lengths=(layout.size,))
+            self.feature_names_in_ = np.array(names, dtype=object)
+
+
+KINDS = ("ImageClassifier", "ImageRegressor")
+"""The kinds of estimators that files hold."""
+
+
+def kind_of(extra: dict[str, Any]) -> str:
+    """Return the kind of estimator that a file's metadata describe."""
+    kind = extra.get("estimator")
+    if not isinstance(kind, str) or kind not in KINDS:
+        refuse(f"The entry 'estimator' is invalid: {describe(kind)}.")
+    return kind
