@@ -101,3 +101,17 @@ def test_many_images_are_decoded_a_few_at_a_time(convoi, model, photos, monkeypa
     files = sorted(photos.glob("*/*.png"))
     records = convoi("predict", model, *files, "--json").json
     assert [record["file"] for record in records] == [str(file) for file in files]
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_threads_and_precision_are_those_of_the_model(convoi, model, photos, monkeypatch, command):
+    seen = {}
+
+    def stopped(_, **options):
+        seen.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("convoi.estimators.load_estimator", stopped)
+    options = ["--threads", "1", "--precision", "high"]
+    assert convoi(command, model, photos, *options).code == 130
+    assert seen == {"threads": 1, "precision": "high"}

@@ -105,8 +105,10 @@ def test_a_test_set_of_values_is_measured_by_r2(convoi, model, tmp_path):
         (["--augment", "none"], {"augment": None}),
         (["--no-augment"], {"augment": None}),
         (["--threads", "1", "--seed", "7"], {"threads": 1, "random_state": 7}),
+        (["--precision", "high"], {"precision": "high"}),
         (["--validation", "0.3"], {"validation_fraction": 0.3}),
         ([], {"network": "auto", "learning_rate": "auto", "augment": "auto", "threads": None}),
+        ([], {"precision": "default"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -54,7 +54,7 @@ def lenet() -> Graph:
 
 
 @CPUS
-@settings(max_examples=25)
+@settings(max_examples=40)
 @given(graph=random_graphs(), dtype=st.sampled_from(["float32", "float64"]))
 def test_programs_compute_what_the_graph_means(cpu: Cpu, graph: Graph, dtype: str) -> None:
     with on_cpu(cpu):
@@ -159,23 +159,23 @@ def test_rows_are_gathered_by_their_numbers(indices, dtype: str) -> None:
     assert relative_error(program(X, indices), want) < 1e-5
 
 
-def test_nan_in_a_sample_stays_in_that_sample() -> None:
-    X = np.random.default_rng(3).standard_normal((6, 1, 16, 16)).astype(np.float32)
-    program, _ = loaded(lenet(), threads=1)
+@settings(max_examples=12)
+@given(graph=random_graphs())
+def test_nan_stays_in_its_sample_and_in_its_batch(graph: Graph) -> None:
+    program, _ = loaded(graph, threads=1)
+    X = np.random.default_rng(3).standard_normal((20, *graph.shape(INPUT))).astype(np.float32)
     clean = program(X)
-    X[2] = np.nan
-    spoilt = program(X)
-    assert np.isnan(spoilt[2]).all()
-    others = [0, 1, 3, 4, 5]
-    np.testing.assert_array_equal(spoilt[others], clean[others])
-
-
-def test_after_nan_the_program_computes_as_before() -> None:
-    X = np.random.default_rng(3).standard_normal((70, 1, 16, 16)).astype(np.float32)
-    program, _ = loaded(lenet(), threads=1)
-    before = program(X)
+    spoilt = X.copy()
+    spoilt[7] = np.nan
+    others = np.arange(20) != 7
+    np.testing.assert_array_equal(program(spoilt)[others], clean[others])
     program(np.full_like(X, np.nan))
-    np.testing.assert_array_equal(program(X), before)
+    np.testing.assert_array_equal(program(X), clean)
+
+
+def test_the_prediction_for_nan_is_nan() -> None:
+    program, _ = loaded(lenet(), threads=1)
+    assert np.isnan(program(np.full((2, 1, 16, 16), np.nan))).all()
 
 
 # Graphs ---------------------------------------------------------------------------------------
@@ -221,6 +221,14 @@ def test_loading_again_replaces_the_parameters() -> None:
     program.load(other)
     X = np.random.default_rng(3).standard_normal((5, 3, 6)).astype(np.float32)
     assert relative_error(program(X), expected(graph, other, X)) < 1e-5
+
+
+def test_parameters_that_do_not_fit_are_refused() -> None:
+    program, parameters = loaded(network((3, 6), same_conv(4, (3,))))
+    with pytest.raises(ArgumentError, match=r"must hold an array for '0\.bias', got only"):
+        program.load({"0.weight": parameters["0.weight"]})
+    with pytest.raises(ShapeError, match=r"hold '0.weight' of shape \(4, 3, 3\), got \(4, 3, 5\)"):
+        program.load({**parameters, "0.weight": np.zeros((4, 3, 5))})
 
 
 def test_several_threads_may_call_a_program_at_once() -> None:

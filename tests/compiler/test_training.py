@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,7 +88,7 @@ def worst(got: dict, want: dict) -> float:
 
 
 @CPUS
-@settings(max_examples=20)
+@settings(max_examples=30)
 @given(graph=random_graphs(), loss=losses(), n=st.sampled_from([1, 2, 5, 21]))
 def test_gradients_are_those_of_the_definition(
     cpu: Cpu, graph: Graph, loss: ops.Loss, n: int
@@ -134,6 +135,20 @@ def test_gradients_of_many_chunks_are_summed(cpu: Cpu, make) -> None:
     assert value == pytest.approx(want[0], rel=1e-12)
     assert relative_error(prediction, want[2]) < 1e-12
     assert worst(gradients, want[1]) < 1e-11
+
+
+@settings(max_examples=8)
+@given(graph=random_graphs(max_depth=6), loss=losses())
+def test_nothing_of_a_batch_is_left_for_the_next(graph: Graph, loss: ops.Loss) -> None:
+    """What a batch of NaN leaves in memory must never be read."""
+    parameters, inputs = example(graph, loss, 20)
+    try:
+        program = gradient_program(graph, loss, parameters)
+    except ConvoiError:
+        assume(False)
+    before = program_gradients(program, inputs)
+    program_gradients(program, {**inputs, INPUT: np.full_like(inputs[INPUT], np.nan)})
+    np.testing.assert_equal(program_gradients(program, inputs), before)
 
 
 NUMERIC_LOSSES = [
@@ -488,6 +503,14 @@ def example_of_lenet():
     return example(lenet(), ops.CrossEntropy(), 1)[0]
 
 
+@pytest.mark.parametrize("field", ["shift", "flip", "cutout"])
+def test_transforms_of_another_shape_are_refused(field: str) -> None:
+    program = gradient_program(lenet(), ops.CrossEntropy(), example_of_lenet(), augment=True)
+    transforms = replace(STILL, **{field: getattr(STILL, field)[:1]})
+    with pytest.raises(ShapeError, match=f"'{field}' field of Transforms must have the shape"):
+        program.gradients(X, ROWS, CLASSES, WEIGHTS, transforms=transforms)
+
+
 def test_transforms_need_a_program_that_augments() -> None:
     program = gradient_program(lenet(), ops.CrossEntropy(), example_of_lenet())
     with pytest.raises(ArgumentError, match="made with augment=True"):
@@ -498,6 +521,22 @@ def test_steps_need_a_rule() -> None:
     program = gradient_program(lenet(), ops.CrossEntropy(), example_of_lenet())
     with pytest.raises(ArgumentError, match="made without an optimiser"):
         program.step(X, ROWS, CLASSES, WEIGHTS, StepSettings(0.1))
+
+
+def test_parameters_and_slots_that_do_not_fit_are_refused() -> None:
+    given = example_of_lenet()
+    program = TrainingProgram(lenet(), ops.CrossEntropy(), UpdateRule("adam"))
+    short = {**given, "7.weight": given["7.weight"][:, 1:]}
+    with pytest.raises(ShapeError, match=r"hold '7.weight' of shape \(32, 576\), got \(32, 575\)"):
+        program.load(short)
+    with pytest.raises(
+        ArgumentError, match=r"parameters must hold an array for '0\.weight', got on"
+    ):
+        program.load({})
+    with pytest.raises(ArgumentError, match=r"slot 'square' must hold an array for '0\.weight'"):
+        program.load(given, {"mean": given})
+    with pytest.raises(ShapeError, match=r"slot 'mean' must hold '7\.weight'"):
+        program.load(given, {"mean": short, "square": given})
 
 
 @pytest.mark.parametrize(("dtype", "eps"), [("float64", 0.0), ("float32", 1e-39)])

@@ -560,6 +560,7 @@ def test_a_network_needs_an_output_for_each_class():
         ({"validation_fraction": 1.0}, ArgumentError, "'validation_fraction' parameter of Image"),
         ({"warm_start": 1}, ArgumentTypeError, "'warm_start' parameter of ImageClassifier"),
         ({"threads": 0}, ArgumentError, "'threads' parameter of ImageClassifier"),
+        ({"precision": "low"}, ArgumentError, "'precision' parameter of ImageClassifier"),
         ({"verbose": 2}, ArgumentTypeError, "'verbose' parameter of ImageClassifier"),
         ({"label_smoothing": 1.0}, ArgumentError, "'label_smoothing' parameter of ImageClassifier"),
         ({"image_shape": (6,)}, ArgumentError, "'image_shape' parameter of ImageClassifier"),

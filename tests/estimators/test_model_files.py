@@ -55,6 +55,15 @@ def test_a_classifier_is_read_as_it_was_written(path, labels):
     assert loaded.image_shape_ == (6, 7)
 
 
+def test_the_precision_is_chosen_when_a_model_is_loaded(path):
+    X, y = bars()
+    ImageClassifier(**QUICK, precision="high").fit(X, y).save(path)
+    for load in (ImageClassifier.load, load_estimator):
+        assert load(path).network_.precision == "default"
+        loaded = load(path, precision="high")
+        assert (loaded.precision, loaded.network_.precision) == ("high", "high")
+
+
 @pytest.mark.parametrize("outputs", [None, 1, 3])
 def test_a_regressor_is_read_as_it_was_written(path, outputs):
     X, y = brightness()

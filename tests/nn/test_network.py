@@ -229,6 +229,7 @@ def test_a_network_describes_itself(network):
     assert network.output_shape == (4,)
     assert network.dtype == np.float32
     assert network.threads is None
+    assert network.precision == "default"
     assert repr(network) == "<Network: (2, 6, 5) to (4,), 322 parameters, float32>"
 
 
@@ -251,6 +252,8 @@ def test_a_graph_may_come_with_its_input_shape(network):
         (lambda: Network(nn.ReLU(), (3,), dtype=None), ArgumentTypeError, "'dtype' parameter"),
         (lambda: Network(nn.ReLU(), (3,), dtype="real"), ArgumentError, "'dtype' parameter"),
         (lambda: Network(nn.ReLU(), (3,), threads=0), ArgumentError, "'threads' parameter"),
+        (lambda: Network(nn.ReLU(), (3,), precision="low"), ArgumentError, "'default', 'high'"),
+        (lambda: Network(nn.ReLU(), (3,), precision=2), ArgumentTypeError, "'precision' parameter"),
         (lambda: Network(nn.ReLU(), (3,), random_state="a"), ArgumentTypeError, "'random_state'"),
         (
             lambda: Network(nn.trace(nn.ReLU(), (3,)), (4,)),
@@ -297,6 +300,18 @@ def test_the_parameters_of_an_unpickled_network_are_read_only(network):
     other = pickle.loads(pickle.dumps(network))
     with pytest.raises(ValueError, match="read-only"):
         other.parameters["6.bias"][0] = 1
+
+
+def test_a_copy_computes_as_exactly():
+    network = make_network(precision="high", threads=2)
+    other = pickle.loads(pickle.dumps(network))
+    assert (other.precision, other.threads) == ("high", 2)
+
+
+def test_the_precision_is_of_the_run_and_not_of_the_file(tmp_path):
+    make_network(precision="high").save(tmp_path / "model.safetensors")
+    assert convoi.load(tmp_path / "model.safetensors").precision == "default"
+    assert convoi.load(tmp_path / "model.safetensors", precision="high").precision == "high"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -381,3 +396,29 @@ def test_the_masks_of_dropout_follow_from_the_seed():
 def test_samples_and_targets_that_cannot_be_used_are_refused(network, X, arguments, error, message):
     with pytest.raises(error, match=message):
         network.loss_and_gradients(**{"X": X, "y": [0] * 7, **arguments})
+
+
+# Precision
+
+
+def wide_network(**options):
+    """Return a network whose second convolution pays to transform."""
+    layers = nn.Sequential(nn.Conv(32, 3), nn.Tanh(), nn.Conv(32, 3), nn.Flatten(), nn.Dense(3))
+    return Network(layers, input_shape=(2, 14, 14), random_state=0, **options)
+
+
+def test_high_precision_is_nearer_to_exact():
+    X = np.random.default_rng(0).standard_normal((4, 2, 14, 14)).astype(np.float32)
+    exact = wide_network(dtype="float64")
+    expected, slopes = exact(X), exact.loss_and_gradients(X, [0, 1, 2, 0])[1]["2.weight"]
+    errors = {}
+    for precision in ("default", "high"):
+        network = wide_network(precision=precision)
+        network.parameters = exact.parameters
+        _, gradients = network.loss_and_gradients(X, [0, 1, 2, 0])
+        errors[precision] = (
+            np.abs(network(X) - expected).max(),
+            np.abs(gradients["2.weight"] - slopes).max(),
+        )
+    assert errors["high"][0] < errors["default"][0] < 2e-5 * np.abs(expected).max()
+    assert errors["high"][1] < errors["default"][1] < 2e-5 * np.abs(slopes).max()

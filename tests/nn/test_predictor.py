@@ -39,8 +39,9 @@ def programs(monkeypatch):
     """Return the programs that have been compiled."""
     made = []
 
-    def compiled(graph, dtype, threads):
-        assert (graph.outputs, dtype, threads) == (("dense",), "float32", 2)
+    def compiled(graph, **options):
+        assert graph.outputs == ("dense",)
+        assert options == {"dtype": "float32", "threads": 2, "precision": "high"}
         made.append(Program())
         return made[-1]
 
@@ -52,7 +53,7 @@ def programs(monkeypatch):
 
 @pytest.fixture
 def predictor():
-    return Predictor(nn.trace(nn.Dense(3), (2,)), np.dtype("float32"), 2)
+    return Predictor(nn.trace(nn.Dense(3), (2,)), np.dtype("float32"), 2, "high")
 
 
 def parameters(number):

@@ -130,6 +130,20 @@ def test_the_number_of_threads_changes_no_bit(threads):
     assert one == two
 
 
+def test_a_run_computes_as_exactly_as_its_network_unless_told_otherwise():
+    layers = nn.Sequential(nn.Conv(16, 3), nn.Conv(16, 3), nn.Flatten(), nn.Dense(3))
+    X, y = default_rng(0).normal(size=(8, 1, 12, 12)), np.arange(8) % 3
+
+    def fitted(network_precision, precision):
+        network = Network(layers, (1, 12, 12), random_state=0, precision=network_precision)
+        fit(network, X, y, epochs=1, random_state=0, precision=precision)
+        return network.parameters
+
+    high = fitted("high", None)
+    assert same_bits(high, fitted("default", "high"))
+    assert not same_bits(high, fitted("default", None))
+
+
 @pytest.mark.parametrize("settings", [{"random_state": 1}, {"augment": Augment(shift=1)}])
 def test_another_seed_or_augmentation_gives_another_network(settings):
     assert not same_bits(trained()[0].parameters, trained(**settings)[0].parameters)

@@ -41,6 +41,7 @@ def test_batch_normalisation_refuses_a_batch_of_one_value():
             "'learning_rate' parameter of fit must be a number greater than 0. Got 0.0 instead.",
         ),
         ({"threads": 0}, ArgumentError, "'threads' parameter of fit must be an integer greater"),
+        ({"precision": "low"}, ArgumentError, "'precision' parameter of fit must be one of"),
         ({"loss": "hinge"}, ArgumentError, "'loss' parameter of fit must be one of"),
         (
             {"verbose": "yes"},

@@ -170,6 +170,7 @@ def test_checkpoints_are_written_every_so_many_epochs_and_at_the_end(tmp_path, e
         ({"early_stopping": None}, "its early_stopping is EarlyStopping("),
         ({"validation_data": 0.5}, "its data is 36 samples ("),
         ({"class_weight": {0: 2.0}}, "its data is 36 samples ("),
+        ({"precision": "high"}, "its precision is default, and here it is high."),
         ({"schedule": "constant"}, "its schedule is Cosine("),
     ],
 )

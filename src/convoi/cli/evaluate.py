@@ -9,8 +9,10 @@ from convoi.cli.options import (
     ArrayLayout,
     AsJson,
     DataDir,
+    Exactness,
     Layout,
     ModelFile,
+    Precision,
     SkipUnreadable,
     Source,
     Threads,
@@ -35,6 +37,7 @@ def evaluate(
     skip_unreadable: SkipUnreadable = False,
     data_dir: DataDir = None,
     threads: Threads = None,
+    precision: Exactness = Precision.default,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on the test set of SOURCE, or on all of it if it has none.
@@ -43,7 +46,7 @@ def evaluate(
     """
     from convoi.estimators import ImageClassifier, load_estimator
 
-    estimator = load_estimator(model, threads=threads)
+    estimator = load_estimator(model, threads=threads, precision=precision.value)
     classifies = isinstance(estimator, ImageClassifier)
     from convoi.cli.samples import open_for_model
 

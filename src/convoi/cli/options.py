@@ -45,6 +45,13 @@ class Layout(str, Enum):
     channels_last = "channels_last"
 
 
+class Precision(str, Enum):
+    """How exactly convolutions are computed."""
+
+    default = "default"
+    high = "high"
+
+
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP, show_default=False)]
 ModelFile = Annotated[
     Path,
@@ -57,6 +64,13 @@ DataDir = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(min=1, help="Number of threads; by default all processors.", show_default=False),
+]
+Exactness = Annotated[
+    Precision,
+    typer.Option(
+        "--precision",
+        help="How exactly convolutions are computed; high is slower and has smaller errors.",
+    ),
 ]
 ArrayLayout = Annotated[Layout, typer.Option(help="Meaning of the axes of stored arrays.")]
 SkipUnreadable = Annotated[

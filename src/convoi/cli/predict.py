@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convoi.cli.options import ArrayLayout, AsJson, Layout, ModelFile, Threads, examples
+from convoi.cli.options import (
+    ArrayLayout,
+    AsJson,
+    Exactness,
+    Layout,
+    ModelFile,
+    Precision,
+    Threads,
+    examples,
+)
 from convoi.cli.output import print_json, print_table
 from convoi.errors import DataError, DataFileError
 
@@ -49,6 +58,7 @@ def predict(
     ] = None,
     layout: ArrayLayout = Layout.auto,
     threads: Threads = None,
+    precision: Exactness = Precision.default,
     as_json: AsJson = False,
 ) -> None:
     """Predict the labels, or values, of images.
@@ -60,7 +70,7 @@ def predict(
 
     from convoi.estimators import ImageClassifier, load_estimator
 
-    estimator = load_estimator(model, threads=threads)
+    estimator = load_estimator(model, threads=threads, precision=precision.value)
     if value_range is not None:
         estimator.pixel_format_ = replace(estimator.pixel_format_, value_range=value_range)
     records: list[dict[str, Any]] = []

@@ -14,7 +14,9 @@ from convoi.cli.options import (
     AsJson,
     Augmentation,
     DataDir,
+    Exactness,
     Layout,
+    Precision,
     SkipUnreadable,
     Source,
     Task,
@@ -91,6 +93,7 @@ def train(
         int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same model.")
     ] = 0,
     threads: Threads = None,
+    precision: Exactness = Precision.default,
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="File to save the run in after each epoch.", show_default=False),
@@ -142,6 +145,7 @@ def train(
         validation_fraction=validation,
         random_state=seed,
         threads=threads,
+        precision=precision.value,
         verbose="auto",
     )
     began = time.monotonic()

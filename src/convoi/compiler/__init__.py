@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from convoi.compiler.batches import Transforms
 from convoi.compiler.inference import InferenceProgram
-from convoi.compiler.training import StepResult, StepSettings, TrainingProgram, Transforms
+from convoi.compiler.training import StepResult, StepSettings, TrainingProgram
 from convoi.compiler.update import UpdateRule
 
 __all__ = [

@@ -19,22 +19,24 @@ from convoi.compiler.choose import (
 )
 from convoi.kernels.weight_gradient import GradientTile
 from convoi.kernels.winograd import ProductTile
-from convoi.kernels.winograd_forms import FORMS
+from convoi.kernels.winograd_forms import FORMS, Matrix
 from convoi.kernels.winograd_tiles import Tiling
 
 if TYPE_CHECKING:
     from convoi.codegen.target import Target
     from convoi.ops import Conv
 
-LEAST_CHANNELS = 16
-"""Of inputs and outputs: with fewer, transforms cost more than the products they save."""
+LEAST_CHANNELS = 5
+"""Of inputs and outputs. Fewer gain little (4 of 32x32 to 8: 1.36), and the input of a network may
+then lie without padding, which the transforms rely on."""
 MOST_SUMMED = 512
 """Input channels up to which the error of F(4, 3) stays below 2e-5 of the largest output (measured:
 3e-6 for 16 channels, 1e-5 for 256); beyond, only forms of at most :data:`EXACT_SIZE` are used."""
 EXACT_SIZE = 4
 """Products per axis of F(2, 3), whose error is that of the direct kernel for any channels."""
-TRANSFORM_COST = 5.0
-"""Cycles to transform one position of one vector, in either direction (4.7 to 5.3)."""
+TRANSFORM_COST = 0.75
+"""Cycles for a coefficient of a transform's matrix, per vector and line of a tile (measured: 16 and
+32 channels, one and two axes, all forms)."""
 MARGIN = 1.15
 """How much cheaper than the direct kernel it has to be."""
 SAMPLES = 2
@@ -197,12 +199,20 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
 def _cost(name: str, spatial: tuple[int, ...], channels: int, vectors: int, lanes: int) -> float:
     """Return the cycles that a sample takes."""
     form = FORMS[name]
+    rank = len(spatial)
     tiles = math.prod(-(-extent // form.outputs) for extent in spatial)
-    positions = int(form.size ** len(spatial))
+    positions = int(form.size**rank)
     weights = positions * channels * vectors
     products = max(tiles, _memory(4 * weights * lanes).cycles / SAMPLES) * weights
-    inputs = -(-channels // lanes)
-    return products + tiles * TRANSFORM_COST * positions * (inputs + vectors)
+    # Each axis is transformed along the lines of a tile, of which there are positions / size.
+    coefficients = _coefficients(form.input) * -(-channels // lanes)
+    coefficients += _coefficients(form.output) * vectors
+    return products + tiles * TRANSFORM_COST * rank * coefficients * positions / form.size
+
+
+def _coefficients(matrix: Matrix) -> int:
+    """Return how many coefficients of a matrix are not zero."""
+    return sum(coefficient != 0 for row in matrix for coefficient in row)
 
 
 def _memory(size: int) -> WeightMemory:

@@ -8,6 +8,7 @@ import numpy as np
 
 from convoi.compiler.boundary import PACK
 from convoi.compiler.memory import PARAMETERS, STATISTICS, TRANSPOSED, ParameterPlace
+from convoi.errors import ArgumentError, ShapeError
 from convoi.kernels.base import BUILD_LOCK, kernel_address, native_loops
 from convoi.kernels.packing import Pack, sample_record
 from convoi.runtime.threads import Pool
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from convoi.codegen.target import Target
     from convoi.compiler.pipeline import Compiled
     from convoi.compiler.sources import Source
-    from convoi.ops import Array
+    from convoi.ops import Array, ParameterSpec
     from convoi.runtime.program import Instance
 
 
@@ -33,6 +34,21 @@ def worker_pool(target: Target) -> Pool:
         if not _POOLS:
             _POOLS.append(Pool(native_loops(target)))
     return _POOLS[0]
+
+
+def check_parameters(
+    specs: Mapping[str, ParameterSpec], given: Mapping[str, Array], what: str = "parameters"
+) -> None:
+    """Refuse arrays that are missing or have another shape than their parameter."""
+    missing = [name for name in specs if name not in given]
+    if missing:
+        message = f"The {what} must hold an array for {missing[0]!r}, got only {sorted(given)}."
+        raise ArgumentError(message)
+    for name, spec in specs.items():
+        shape = np.shape(given[name])
+        if shape != spec.shape:
+            message = f"The {what} must hold {name!r} of shape {spec.shape}, got {shape}."
+            raise ShapeError(message)
 
 
 def complete_parameters(compiled: Compiled, parameters: Mapping[str, Array]) -> dict[str, Array]:

@@ -10,7 +10,13 @@ from convoi.checks import check_choice
 from convoi.codegen.target import current_target
 from convoi.codegen.types import FLOATS
 from convoi.compiler.boundary import GEOMETRY, SAMPLES, SOURCE
-from convoi.compiler.host import sample_table, set_source, store_parameters, worker_pool
+from convoi.compiler.host import (
+    check_parameters,
+    sample_table,
+    set_source,
+    store_parameters,
+    worker_pool,
+)
 from convoi.compiler.pipeline import OUTPUT, PRECISIONS, Precision, compile_inference
 from convoi.compiler.sources import Source, open_source
 from convoi.graph import INPUT, Graph
@@ -86,7 +92,13 @@ class InferenceProgram:
         """Take over the values of the network's parameters, by name, in PyTorch's layouts.
 
         Predictions that other threads make meanwhile may use some old and some new values.
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            If a parameter is missing or has another shape.
         """
+        check_parameters(self.graph.parameters, parameters)
         store_parameters(self._first, self._compiled, parameters, self.dtype)
 
     def __call__(self, X: ArrayLike, indices: ArrayLike | None = None) -> Array:
@@ -131,7 +143,8 @@ class InferenceProgram:
             # Another thread may put a shorter table in its place meanwhile.
             table = self._table
             if len(table) < samples:
-                table = self._table = sample_table(self._rank, None, 2 * samples, augment=False)
+                samples_ahead = max(samples, 2 * len(table))
+                table = self._table = sample_table(self._rank, None, samples_ahead, augment=False)
         set_source(instance, self._compiled, source, self._target, augment=False)
         instance.prepare(samples)
         external = {

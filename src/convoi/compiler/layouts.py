@@ -10,6 +10,7 @@ import numpy as np
 from convoi.compiler.channelwise import ChannelAffine
 from convoi.compiler.choose import lanes_for
 from convoi.compiler.choose_winograd import (
+    LEAST_CHANNELS,
     backward_choice,
     forward_choice,
     gradient_choice,
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
     from convoi.compiler.tasks import Task
 
 
-MOST_UNPADDED = 8
-"""Channels of an input up to which it is worth keeping it without padding."""
+MOST_UNPADDED = LEAST_CHANNELS - 1
+"""Channels of an input up to which it is worth keeping it without padding; Winograd's transforms
+take whole vectors."""
 
 
 @dataclass(frozen=True)

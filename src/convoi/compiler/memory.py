@@ -273,7 +273,7 @@ class MemoryPlanner:
             return Argument(operand.name, whole=operand.whole)
         if isinstance(operand, BlockOperand):
             self._blocks[operand.name] = max(operand.bytes, self._blocks.get(operand.name, 0))
-            return Argument(operand.name, operand.offset, operand.per_unit)
+            return Argument(operand.name, operand.offset)
         if isinstance(operand, ScratchOperand):
             self._scratch = max(self._scratch, operand.bytes)
             return Argument(SCRATCH)

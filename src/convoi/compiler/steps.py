@@ -54,8 +54,6 @@ class BlockOperand:
     name: str
     bytes: int
     offset: int = 0
-    per_unit: int = 0
-    """Bytes from one unit of the segment to the next."""
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import numpy as np
 from convoi.checks import check_choice
 from convoi.codegen.target import current_target
 from convoi.codegen.types import FLOATS
+from convoi.compiler.batches import Batch, Transforms, check_targets, check_weights, source_table
 from convoi.compiler.boundary import GEOMETRY, SAMPLES, SOURCE
 from convoi.compiler.host import (
+    check_parameters,
     read_parameter,
-    sample_table,
     set_source,
     store_parameters,
     typed_memory,
@@ -23,7 +24,7 @@ from convoi.compiler.host import (
 from convoi.compiler.memory import PARAMETERS, STATISTICS, ParameterPlace
 from convoi.compiler.pipeline import PRECISIONS, PREDICTION, Precision, compile_training
 from convoi.compiler.rules_loss import LOSS, SEED_BLOCK
-from convoi.compiler.sources import Source, open_source
+from convoi.compiler.sources import open_source
 from convoi.compiler.update import (
     DECAY,
     GATHER_INDEX,
@@ -33,10 +34,9 @@ from convoi.compiler.update import (
     UpdateRule,
     slot_buffer,
 )
-from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
+from convoi.errors import ArgumentError
 from convoi.graph import INPUT, TARGET, WEIGHT, Graph
 from convoi.kernels.optimizer import HYPER
-from convoi.ops import Array, CrossEntropy, Loss
 from convoi.runtime.program import Instance
 from convoi.runtime.report import Report
 from convoi.runtime.threads import resolve_threads
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike, NDArray
+
+    from convoi.ops import Array, Loss
 
 
 @dataclass(frozen=True)
@@ -68,18 +70,6 @@ class StepSettings:
 
 
 @dataclass(frozen=True)
-class Transforms:
-    """How each sample is changed while it is packed: mirrored, then moved, then cut."""
-
-    shift: NDArray[np.int64]
-    """``(b, rank)``: positions towards the end of each axis; zeros move in."""
-    flip: NDArray[np.bool_]
-    """``(b, rank)``."""
-    cutout: NDArray[np.int64]
-    """``(b, rank, 2)``: low and high end of a box that becomes zero; none if it is empty."""
-
-
-@dataclass(frozen=True)
 class StepResult:
     """What a training step found."""
 
@@ -88,16 +78,6 @@ class StepResult:
     """``(b, *output_shape)``."""
     gradient_norm: float | None
     """The norm of the gradient before it was limited; None without a limit."""
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """The arrays of a step as kernels read them."""
-
-    source: Source
-    table: NDArray[np.void]
-    target: Array
-    weight: Array
 
 
 class TrainingProgram:
@@ -169,7 +149,19 @@ class TrainingProgram:
         parameters: Mapping[str, Array],
         slots: Mapping[str, Mapping[str, Array]] | None = None,
     ) -> None:
-        """Take over parameters, and what the optimiser remembers (zeros if not given)."""
+        """Take over parameters, and what the optimiser remembers (zeros if not given).
+
+        Raises
+        ------
+        ArgumentError, ShapeError
+            If a parameter, or a slot's array for one, is missing or has another shape.
+        """
+        check_parameters(self.graph.parameters, parameters)
+        if slots is not None:
+            specs = self.graph.parameters
+            trainable = {name: spec for name, spec in specs.items() if spec.kind.trainable}
+            for slot in self._slots:
+                check_parameters(trainable, slots.get(slot, {}), f"slot {slot!r}")
         with self._lock:
             self._other = {name: np.array(value) for name, value in parameters.items()}
             store_parameters(self._instance, self._compiled, parameters, self.dtype)
@@ -290,6 +282,23 @@ class TrainingProgram:
                 statistics[:] = before
             return loss, self._read_all(REDUCED), prediction
 
+    def _batch(
+        self,
+        X: ArrayLike,
+        indices: ArrayLike,
+        target: ArrayLike,
+        weight: ArrayLike,
+        transforms: Transforms | None,
+    ) -> Batch:
+        source = open_source(X, self.graph.shape(INPUT), indices)
+        (output,) = self.graph.outputs
+        return Batch(
+            source,
+            source_table(source, transforms, augment=self.augment),
+            check_targets(target, self.loss, (len(source), *self.graph.shape(output)), self.dtype),
+            check_weights(weight, len(source), self.dtype),
+        )
+
     def _hyper(self) -> NDArray[np.void]:
         return self._instance.memory(HYPER_BLOCK)[: HYPER.itemsize].view(HYPER)
 
@@ -317,7 +326,7 @@ class TrainingProgram:
             hyper["partials"] = self._frame.norm_chunks()
             hyper["max_norm"] = settings.clip_norm or np.inf
 
-    def _run(self, instance: Instance, batch: _Batch, seed: int) -> tuple[float, Array]:
+    def _run(self, instance: Instance, batch: Batch, seed: int) -> tuple[float, Array]:
         samples = len(batch.table)
         output_shape = self.graph.shape(self.graph.outputs[0])
         prediction = np.empty((samples, *output_shape), self.dtype)
@@ -339,65 +348,3 @@ class TrainingProgram:
         }
         self._report.run(instance, self._pool, external, samples)
         return float(losses.sum(dtype=np.float64)), prediction
-
-    # The caller's arrays ----------------------------------------------------------------------
-
-    def _batch(
-        self,
-        X: ArrayLike,
-        indices: ArrayLike,
-        target: ArrayLike,
-        weight: ArrayLike,
-        transforms: Transforms | None,
-    ) -> _Batch:
-        """Return the arrays of a step as kernels read them."""
-        source = open_source(X, self.graph.shape(INPUT), indices)
-        samples = len(source)
-        if samples == 0:
-            message = "A training step needs at least one sample, got none."
-            raise ArgumentError(message)
-        weights = np.ascontiguousarray(weight, self.dtype)
-        if weights.shape != (samples,):
-            message = (
-                f"The 'weight' parameter must have the shape ({samples},), got {weights.shape}."
-            )
-            raise ShapeError(message)
-        table = self._table(source, transforms)
-        return _Batch(source, table, self._targets(target, samples), weights)
-
-    def _table(self, source: Source, transforms: Transforms | None) -> NDArray[np.void]:
-        rank = len(self.graph.shape(INPUT)) - 1
-        table = sample_table(rank, source.rows, len(source), augment=self.augment)
-        if transforms is not None:
-            if not self.augment:
-                message = "Transforms need a TrainingProgram that was made with augment=True."
-                raise ArgumentError(message)
-            if rank:
-                axes = table["axes"]
-                axes["flip"], axes["shift"] = transforms.flip, transforms.shift
-                axes["cut_low"] = transforms.cutout[..., 0]
-                axes["cut_high"] = transforms.cutout[..., 1]
-        return table
-
-    def _targets(self, target: ArrayLike, samples: int) -> Array:
-        output = self.graph.shape(self.graph.outputs[0])
-        given = np.asarray(target)
-        expected = (samples, *self.loss.target_shape(output))
-        if given.shape != expected:
-            message = f"The 'target' parameter must have the shape {expected}, got {given.shape}."
-            raise ShapeError(message)
-        if not isinstance(self.loss, CrossEntropy):
-            return np.ascontiguousarray(given, self.dtype)
-        if given.dtype.kind not in "iu":
-            message = (
-                "The 'target' parameter must hold class numbers, an array of integers, got the "
-                f"dtype {given.dtype}."
-            )
-            raise ArgumentTypeError(message)
-        if not 0 <= int(given.min()) <= int(given.max()) < output[0]:
-            message = (
-                f"The 'target' parameter must hold class numbers from 0 to {output[0] - 1}, got "
-                f"numbers from {given.min()} to {given.max()}."
-            )
-            raise ArgumentError(message)
-        return np.ascontiguousarray(given, np.int64)

@@ -12,6 +12,7 @@ from convoi.nn import Layer, Network, Sequential, Standardize, networks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from convoi.compiler.pipeline import Precision
     from convoi.estimators.layout import SampleLayout
     from convoi.estimators.training_set import TrainingSet
 
@@ -39,6 +40,7 @@ def build_network(
     *,
     seed: int | None,
     threads: int | None,
+    precision: Precision,
     owner: str,
 ) -> Network:
     """Return a new network that standardises its input by the statistics of the training set.
@@ -52,7 +54,11 @@ def build_network(
     body = tuple(layers) if isinstance(layers, Sequential) else (layers,)
     try:
         built = Network(
-            Sequential(Standardize(), *body), layout.input_shape, random_state=seed, threads=threads
+            Sequential(Standardize(), *body),
+            layout.input_shape,
+            random_state=seed,
+            threads=threads,
+            precision=precision,
         )
     except ShapeError as error:
         if layout.is_image:

@@ -289,6 +289,7 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
                 resume=run.resume,
                 random_state=seeds[1],
                 threads=self.threads,
+                precision=self.precision,
                 verbose=self.verbose,
             )
         return self
@@ -315,7 +316,9 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
             network = network or self._new_network(data, objective, seeds[0])
             trainer = getattr(self, "_incremental", None)
             if trainer is None or trainer.network is not network:
-                trainer = Incremental(network, objective.loss, self.threads)
+                trainer = Incremental(
+                    network, objective.loss, self.threads, precision=self.precision
+                )
             record = trainer.train(objective.data, settings, owner)
         before = self.history_.epochs if hasattr(self, "history_") else ()
         record = replace(record, epoch=len(before) + 1)
@@ -331,6 +334,7 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
             objective.outputs,
             seed=seed,
             threads=self.threads,
+            precision=self.precision,
             owner=type(self).__name__,
         )
 

@@ -73,6 +73,8 @@ class ImageClassifier(ClassifierMixin, ImageEstimator):
     threads : int, optional
         Number of threads. By default as many as the process may use; one in a worker of joblib
         or multiprocessing, whose siblings use the others.
+    precision : {'default', 'high'}, default='default'
+        How exactly convolutions are computed, see :class:`convoi.Network`.
     verbose : bool or 'auto', default=False
         Whether to show the progress of training; ``'auto'`` does on a terminal.
     class_weight : mapping, 'balanced' or None, default=None

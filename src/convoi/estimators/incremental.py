@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from convoi.compiler.pipeline import Precision
     from convoi.estimators.training_set import TrainingSet
     from convoi.nn import Network
     from convoi.ops import Loss
@@ -50,6 +51,8 @@ class Incremental:
         What is minimised.
     threads : int or None
         As of a program.
+    precision : {'default', 'high'}
+        As of a program.
     steps : int
         Number of steps so far.
     slots : mapping or None
@@ -59,6 +62,7 @@ class Incremental:
     network: Network
     loss: Loss
     threads: int | None = None
+    precision: Precision = "default"
     steps: int = 0
     slots: Mapping[str, Mapping[str, NDArray[Any]]] | None = None
     _program: TrainingProgram | None = field(default=None, repr=False)
@@ -127,6 +131,7 @@ class Incremental:
                 augment=settings.augment is not None,
                 dtype=self.network.dtype.name,
                 threads=self.threads,
+                precision=self.precision,
             )
             self._kind = kind
         slots = None if self.slots is None else {n: dict(a) for n, a in self.slots.items()}

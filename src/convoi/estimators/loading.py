@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from convoi.errors import ModelFileError
 from convoi.estimators.classifier import ImageClassifier
@@ -10,9 +11,15 @@ from convoi.estimators.persistence import kind_of
 from convoi.estimators.regressor import ImageRegressor
 from convoi.nn.model_file import read_model
 
+if TYPE_CHECKING:
+    from convoi.compiler.pipeline import Precision
+
 
 def load_estimator(
-    path: str | os.PathLike[str], *, threads: int | None = None
+    path: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    precision: Precision = "default",
 ) -> ImageClassifier | ImageRegressor:
     """Read an estimator from a file that its ``save`` or ``convoi train`` wrote.
 
@@ -20,8 +27,8 @@ def load_estimator(
     ----------
     path : str or PathLike
         The file. Reading it runs no code from it.
-    threads : int, optional
-        The ``threads`` parameter of the estimator; the others have their defaults.
+    threads, precision
+        Parameters of the estimator; the others have their defaults.
 
     Returns
     -------
@@ -42,4 +49,5 @@ def load_estimator(
             "its outputs mean. Load it with convoi.load."
         ) from error
     classes = (ImageClassifier, ImageRegressor)
-    return next(cls for cls in classes if cls.kind == kind).load(path, threads=threads)
+    cls = next(cls for cls in classes if cls.kind == kind)
+    return cls.load(path, threads=threads, precision=precision)

@@ -9,6 +9,7 @@ from convoi.checks import check_flag, check_integer, check_real, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError
 from convoi.estimators.architecture import check_network
 from convoi.estimators.layout import check_image_shape
+from convoi.nn.precision import check_precision
 from convoi.training.early_stopping import as_early_stopping
 from convoi.training.optimizers import as_optimizer
 from convoi.training.schedules import as_schedule
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from typing_extensions import TypeIs
 
+    from convoi.compiler.pipeline import Precision
     from convoi.estimators.architecture import NetworkLike
     from convoi.training import Augment, EarlyStopping, Optimizer, Schedule
 
@@ -47,6 +49,7 @@ class Parameters:
     warm_start: bool = False
     random_state: int | np.random.RandomState | None = None
     threads: int | None = None
+    precision: Precision = "default"
     verbose: bool | Auto = False
 
     def _check_parameters(self) -> None:
@@ -74,6 +77,7 @@ class Parameters:
         check_flag(self.warm_start, "warm_start", owner)
         if self.threads is not None:
             check_integer(self.threads, "threads", owner, minimum=1)
+        check_precision(self.precision, owner)
         if not is_auto(self.verbose):
             check_flag(self.verbose, "verbose", owner)
 

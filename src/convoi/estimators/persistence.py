@@ -41,6 +41,8 @@ from convoi.nn.model_file import read_model, write_model
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from convoi.compiler.pipeline import Precision
+
 
 class Persistent:
     """What an estimator that is kept in a model file can do."""
@@ -87,15 +89,21 @@ class Persistent:
         write_model(path, self.network_.graph, self.network_.parameters, extra)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        precision: Precision = "default",
+    ) -> Self:
         """Read a fitted model from a file that ``save`` or ``convoi train`` wrote.
 
         Parameters
         ----------
         path : str or PathLike
             The file. Reading it runs no code from it.
-        threads : int, optional
-            The ``threads`` parameter of the estimator; the others have their defaults.
+        threads, precision
+            Parameters of the estimator; the others have their defaults.
 
         Returns
         -------
@@ -112,9 +120,13 @@ class Persistent:
             kind = kind_of(model.extra)
             if kind != cls.kind:
                 refuse(f"It holds an {kind}, which {kind}.load reads.")
-            estimator = cls(threads=threads)  # type: ignore[call-arg]  # of the estimators
+            estimator = cls(threads=threads, precision=precision)  # type: ignore[call-arg]  # of the estimators
             estimator.network_ = Network(
-                model.graph, dtype=model.dtype, parameters=model.parameters, threads=threads
+                model.graph,
+                dtype=model.dtype,
+                parameters=model.parameters,
+                threads=threads,
+                precision=precision,
             )
             estimator._restore_samples(model.extra)
             estimator._restore(model.extra, estimator.network_.output_shape[0])

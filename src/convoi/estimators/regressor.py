@@ -38,7 +38,9 @@ class ImageRegressor(RegressorMixin, MultiOutputMixin, ImageEstimator):
         As for :class:`ImageClassifier`, with one output for each value that is predicted.
     image_shape, epochs, batch_size, optimizer, learning_rate, schedule
         As for :class:`ImageClassifier`.
-    augment, early_stopping, validation_fraction, warm_start, random_state, threads, verbose
+    augment, early_stopping, validation_fraction, warm_start, random_state
+        As for :class:`ImageClassifier`.
+    threads, precision, verbose
         As for :class:`ImageClassifier`.
     loss : {'mean_squared', 'mean_absolute', 'huber'} or Loss, default='mean_squared'
         What is minimised, in units of the standard deviation of each target.

@@ -79,20 +79,18 @@ class _Weights(Kernel):
             repeated = len(list(group))
             width = size * layout.lanes
 
-            def one(
-                b: Index, _: object, size: int = size, first: int = first, width: int = width
-            ) -> None:
+            def one(b: Index, _: object, size: int = size, first: int = first) -> None:
+                width = size * layout.lanes
                 start = f.add(first * layout.inputs, f.mul(b, width * layout.inputs))
-                weight = f.mul(start, layout.taps)
                 here = f.mul(channel, width)
-                for v in range(size):
-                    lane = v * layout.lanes
-                    body(
-                        f.add(f.add(weight, here), lane),
-                        width * layout.inputs,
-                        f.add(f.add(start, here), lane),
-                        total,
-                    )
+                weight = f.add(f.mul(start, layout.taps), here)
+                to = f.add(start, here)
+
+                def vector(v: Index, _: object) -> None:
+                    lane = f.mul(v, layout.lanes)
+                    body(f.add(weight, lane), width * layout.inputs, f.add(to, lane), total)
+
+                f.loop(size, vector)
 
             f.loop(repeated, one)
             first += repeated * width

@@ -33,6 +33,7 @@ from convoi.nn.layers import (
     Upsample,
     ZeroPad,
 )
+from convoi.nn.layers.base import Tracer
 from convoi.nn.losses import (
     LOSSES,
     CrossEntropy,
@@ -43,7 +44,7 @@ from convoi.nn.losses import (
 )
 from convoi.nn.network import Network, load
 from convoi.nn.summary import LayerSummary, NetworkSummary
-from convoi.nn.trace import Tracer, trace
+from convoi.nn.trace import trace
 
 __all__ = [
     "ELU",

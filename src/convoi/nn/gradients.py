@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convoi.compiler import TrainingProgram
+    from convoi.compiler.pipeline import Precision
     from convoi.graph import Graph
     from convoi.ops import Loss
 
@@ -22,10 +23,13 @@ __all__ = ["GradientProgram"]
 class GradientProgram:
     """Compiles the gradient of a loss when it is first asked for; keeps that of the last one."""
 
-    def __init__(self, graph: Graph, dtype: np.dtype[Any], threads: int | None) -> None:
+    def __init__(
+        self, graph: Graph, dtype: np.dtype[Any], threads: int | None, precision: Precision
+    ) -> None:
         self._graph = graph
         self._dtype = dtype
         self._threads = threads
+        self._precision = precision
         self._lock = Lock()
         self._loss: Loss | None = None
         self._program: TrainingProgram | None = None
@@ -46,7 +50,12 @@ class GradientProgram:
         with self._lock:
             if self._program is None or loss != self._loss:
                 self._program = TrainingProgram(
-                    self._graph, loss, None, dtype=self._dtype.name, threads=self._threads
+                    self._graph,
+                    loss,
+                    None,
+                    dtype=self._dtype.name,
+                    threads=self._threads,
+                    precision=self._precision,
                 )
                 self._loss, self._loaded = loss, None
             if self._loaded is not parameters:

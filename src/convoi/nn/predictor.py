@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convoi.compiler import InferenceProgram
+    from convoi.compiler.pipeline import Precision
     from convoi.graph import Graph
 
 __all__ = ["Predictor"]
@@ -25,10 +26,13 @@ class Predictor:
     program then. So every prediction sees one set of parameters, and none waits for another.
     """
 
-    def __init__(self, graph: Graph, dtype: np.dtype[Any], threads: int | None) -> None:
+    def __init__(
+        self, graph: Graph, dtype: np.dtype[Any], threads: int | None, precision: Precision
+    ) -> None:
         self._graph = graph
         self._dtype = dtype
         self._threads = threads
+        self._precision = precision
         self._lock = Lock()
         self._program: InferenceProgram | None = None
         self._loaded: Mapping[str, NDArray[Any]] | None = None
@@ -57,7 +61,10 @@ class Predictor:
 
         if self._program is None or (self._loaded is not parameters and self._running):
             self._program = InferenceProgram(
-                self._graph, dtype=self._dtype.name, threads=self._threads
+                self._graph,
+                dtype=self._dtype.name,
+                threads=self._threads,
+                precision=self._precision,
             )
             self._loaded, self._running = None, 0
         if self._loaded is not parameters:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convoi.kernels.pixel_correlate import ELEMENTS, PixelCorrelate
+from convoi.kernels.pixel_correlate import PixelCorrelate
+from convoi.kernels.pixel_pack import ELEMENTS
 from convoi.kernels.pixel_tables import AXIS, GRID, NO_PLANE, SECTION
 from convoi.runtime.buffers import aligned_zeros
 from convoi.signal.boundaries import Boundary, extension, source_positions

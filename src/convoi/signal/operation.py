@@ -84,7 +84,7 @@ class Operation:
     def transform_is_exact(self) -> bool:
         """Whether the transform gives integers exactly, or they are no integers."""
         return self.result.kind not in "iub" or transform.is_exact(
-            self.x, self.kernel, self.problem.taps
+            self.problem, self.x, self.kernel, self.fill
         )
 
     def lines(self) -> tuple[NDArray[Any], ...] | None:

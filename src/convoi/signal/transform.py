@@ -126,12 +126,14 @@ def error_bound(x: NDArray[Any], kernel: NDArray[Any], size: int, real: np.dtype
     return 4 * eps * math.log2(max(size, 2)) * norms
 
 
-def is_exact(x: NDArray[Any], kernel: NDArray[Any], size: int) -> bool:
+def is_exact(problem: Problem, x: NDArray[Any], kernel: NDArray[Any], fill: complex) -> bool:
     """Tell whether integers come out right when the result is rounded."""
+    size = math.prod(axis.extent + 2 * axis.reach for axis in problem.axes)
     largest = [float(np.max(np.abs(a.astype(np.float64)), initial=0)) for a in (x, kernel)]
-    norm = largest[1] * math.sqrt(kernel.size) * largest[0] * math.sqrt(size)
+    norm_of_x = max(largest[0], abs(fill)) * math.sqrt(size)
+    norm_of_kernel = largest[1] * math.sqrt(problem.taps)
     eps = float(np.finfo(np.float64).eps)
-    return 4 * eps * math.log2(max(size, 2)) * norm < 0.25
+    return 4 * eps * math.log2(max(size, 2)) * norm_of_x * norm_of_kernel < 0.25
 
 
 def correlate_fft(

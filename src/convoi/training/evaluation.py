@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from convoi.compiler.pipeline import Precision
     from convoi.nn.losses import LossLike
     from convoi.nn.network import Network
     from convoi.ops import Array
@@ -83,7 +84,8 @@ def evaluate(
         threads = check_integer(threads, "threads", owner, minimum=1)
     objective = Objective.of(network, loss_operation(loss, owner), owner)
     data = LabelledSamples.of(network, objective, X, y, sample_weight, owner=owner)
-    return Evaluator.of(network, objective, data, size, threads).measure(network.parameters)
+    evaluator = Evaluator.of(network, objective, data, size, threads, precision=network.precision)
+    return evaluator.measure(network.parameters)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +117,15 @@ class Evaluator:
         data: LabelledSamples,
         batch_size: int,
         threads: int | None,
+        *,
+        precision: Precision,
     ) -> Evaluator:
         """Return the evaluator of a network."""
         program = InferenceProgram(
             network.graph,
             dtype=network.dtype.name,
             threads=network.threads if threads is None else threads,
+            precision=precision,
         )
         return cls(program, data.metrics(objective), data, batch_size)
 

@@ -26,6 +26,7 @@ from convoi.training.preparation import (
     check_callbacks,
     check_network,
     checked_method,
+    checked_precision,
     checked_threads,
     digest,
     divide,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from convoi.compiler.pipeline import Precision
     from convoi.nn.losses import LossLike
     from convoi.nn.network import Network
     from convoi.training.augment import Augment
@@ -88,6 +90,7 @@ def fit(
     resume: bool = False,
     random_state: RandomState = None,
     threads: int | None = None,
+    precision: Precision | None = None,
     verbose: Verbose = "auto",
 ) -> History:
     """Train a network.
@@ -144,6 +147,9 @@ def fit(
         gives the same bits, for any number of threads.
     threads : int or None
         Number of threads; None is the network's.
+    precision : {'default', 'high'} or None
+        How exactly convolutions are computed, see :class:`convoi.Network`; None is the
+        network's.
     verbose : {'auto', True, False}, default='auto'
         'auto' shows a bar and the figures of each epoch on a terminal, and nothing elsewhere;
         True prints the figures where there is no terminal.
@@ -204,6 +210,7 @@ def fit(
     )
     size = check_integer(batch_size, "batch_size", OWNER, minimum=1)
     workers = checked_threads(threads, network)
+    exactness = checked_precision(precision, network)
     stopping = as_early_stopping(early_stopping, OWNER)
     saved = as_checkpoint(checkpoint, OWNER)
     snapshot = snapshot_to_resume(saved, resume=check_flag(resume, "resume", OWNER))
@@ -217,7 +224,7 @@ def fit(
     evaluator = None
     if validation is not None:
         validation = validation.with_class_weights(per_class)
-        evaluator = Evaluator.of(network, objective, validation, size, workers)
+        evaluator = Evaluator.of(network, objective, validation, size, workers, precision=exactness)
     order = Order(seed, data.rows, size)
     check_batches(network, order)
     monitor = monitored_figure(stopping, objective, validated=validation is not None)
@@ -229,6 +236,7 @@ def fit(
         augment=method.augment is not None,
         dtype=network.dtype.name,
         threads=workers,
+        precision=exactness,
     )
     metrics = data.metrics(objective)
     settings = {
@@ -237,6 +245,7 @@ def fit(
         "data": data.fingerprint(),
         "validation_data": "none" if validation is None else validation.fingerprint(),
         "batch_size": str(size),
+        "precision": exactness,
         "early_stopping": repr(stopping),
         "loss": repr(objective.loss),
         **{field.name: repr(getattr(method, field.name)) for field in fields(method)},

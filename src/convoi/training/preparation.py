@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from convoi.checks import check_integer, check_real, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError
 from convoi.nn.network import Network
+from convoi.nn.precision import check_precision
 from convoi.ops import BatchNorm
 from convoi.training.callbacks import Callback
 from convoi.training.checkpoint import load_snapshot
@@ -20,6 +21,7 @@ from convoi.training.randomness import given_seed, new_seed, split_rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from convoi.compiler.pipeline import Precision
     from convoi.training.augment import Augment
     from convoi.training.checkpoint import Checkpoint
     from convoi.training.early_stopping import EarlyStopping
@@ -67,6 +69,11 @@ def checked_threads(threads: int | None, network: Network) -> int | None:
     return (
         network.threads if threads is None else check_integer(threads, "threads", OWNER, minimum=1)
     )
+
+
+def checked_precision(precision: Precision | None, network: Network) -> Precision:
+    """Return how exactly to compute, as the network does if nothing is given."""
+    return network.precision if precision is None else check_precision(precision, OWNER)
 
 
 def check_callbacks(callbacks: Sequence[Callback]) -> None:

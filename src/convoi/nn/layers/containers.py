@@ -13,7 +13,7 @@ from convoi.nn.layers.base import Layer, check_layer, store, written
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convoi.nn.trace import Tracer
+    from convoi.nn.layers.base import Tracer
 
 
 @dataclass(frozen=True, init=False, repr=False)

@@ -21,7 +21,7 @@ from convoi.nn.layers.arguments import (
 from convoi.nn.layers.base import Layer, store
 
 if TYPE_CHECKING:
-    from convoi.nn.trace import Tracer
+    from convoi.nn.layers.base import Tracer
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,7 +10,7 @@ from convoi.checks import check_real
 from convoi.nn.layers.base import Layer, store
 
 if TYPE_CHECKING:
-    from convoi.nn.trace import Tracer
+    from convoi.nn.layers.base import Tracer
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,7 +12,7 @@ from convoi.nn.layers import BatchNorm, Conv, Layer, MaxPool, ReLU, Residual, Se
 from convoi.nn.networks.parts import conv_norm, head
 
 if TYPE_CHECKING:
-    from convoi.nn.trace import Tracer
+    from convoi.nn.layers.base import Tracer
 
 __all__ = ["InceptionModule", "fcn", "inception_time"]
 

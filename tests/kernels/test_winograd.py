@@ -1,0 +1,399 @@
+"""Winograd's kernels against the definition of the operation.
+
+Buffers are those of :mod:`tests.kernels.support`: what lies beyond the halo is NaN, and what a
+kernel may not write is known. Those of all samples lie between two samples of NaN.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from convoi import ops
+from convoi.compiler import choose
+from convoi.compiler.choose_winograd import GRADIENT_CHANNELS
+from convoi.compiler.steps import WinogradPacking
+from convoi.kernels.expression import Expression, Sum
+from convoi.kernels.layout import Layout
+from convoi.kernels.weight_gradient import GradientTile
+from convoi.kernels.weights import WeightLayout
+from convoi.kernels.winograd import ProductTile, WinogradCorrelate
+from convoi.kernels.winograd_forms import FORMS, transposed, weight_matrix
+from convoi.kernels.winograd_tiles import Tiling
+from convoi.kernels.winograd_weights import (
+    WinogradGradientFinish,
+    WinogradWeightGradient,
+    WinogradWeights,
+    transformed_size,
+)
+from convoi.runtime.buffers import aligned_zeros
+from tests.kernels.harness import ALL_TARGETS, call_kernel, target_named
+from tests.kernels.support import activation, output, placed, written
+
+PROMISED = 2e-5
+"""The largest error, relative to the largest value."""
+GUARD = 64
+"""Elements behind scratch memory and sums that no kernel may write."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A convolution, and how it is cut into blocks and register tiles."""
+
+    form: str
+    channels: int
+    filters: int
+    spatial: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    block: tuple[int, int, int]
+    """Samples, rows and columns of tiles."""
+    vectors: int
+    """Of output channels per block of weights."""
+    tiles: int
+    """Of a product's register tile."""
+    samples: int = 1
+    flip: bool = False
+
+    def __str__(self) -> str:
+        words = f"{self.form}-{self.channels}-{self.filters}-{self.spatial}-{self.block}"
+        return f"{words}-{self.vectors}x{self.tiles}-n{self.samples}{'-flip' if self.flip else ''}"
+
+    @property
+    def rank(self) -> int:
+        return len(self.spatial)
+
+    @property
+    def taps(self) -> int:
+        return FORMS[self.form].taps
+
+    @property
+    def conv(self) -> ops.Conv:
+        ones = (1,) * self.rank
+        kernel = (self.taps,) * self.rank
+        return ops.Conv(self.filters, kernel, ones, self.padding, ones, 1, False, self.flip)
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        return self.conv.infer_shape((self.channels, *self.spatial))[1:]
+
+    def tiling(self, spatial: tuple[int, ...]) -> Tiling:
+        """Return the tiling of a grid of outputs; a block is no larger than the grid."""
+        samples, rows, columns = self.block
+        all_rows, all_columns = Tiling(self.form, spatial).tiles
+        return Tiling(self.form, spatial, samples, min(rows, all_rows), min(columns, all_columns))
+
+
+SAME, WIDE = ((1, 1), (1, 1)), ((2, 2), (2, 2))
+CASES = [
+    Case("F(4,3)", 16, 16, (8, 8), SAME, (1, 2, 2), 1, 4),
+    Case("F(4,3)", 17, 33, (9, 11), SAME, (1, 2, 3), 2, 4, samples=2, flip=True),
+    Case("F(4,3)", 33, 17, (4, 4), SAME, (4, 1, 1), 1, 3, samples=7),
+    Case("F(4,3)", 16, 64, (14, 5), ((0, 0), (2, 2)), (1, 3, 2), 4, 2, samples=2),
+    Case("F(4,3)", 5, 12, (6, 21), ((1, 0), (0, 2)), (1, 1, 4), 1, 4, samples=2, flip=True),
+    Case("F(4,3)", 64, 16, (3, 2), SAME, (8, 1, 1), 1, 6, samples=5),
+    Case("F(4,3)", 16, 33, (30,), ((1, 1),), (1, 1, 3), 3, 2, samples=2),
+    Case("F(4,3)", 17, 16, (7,), ((2, 0),), (3, 1, 2), 1, 5, samples=8, flip=True),
+    Case("F(2,3)", 16, 17, (9, 7), SAME, (1, 3, 4), 2, 6, samples=2),
+    Case("F(2,3)", 33, 16, (5, 5), ((0, 1), (2, 1)), (2, 3, 3), 1, 8, samples=3, flip=True),
+    Case("F(2,3)", 64, 33, (11,), ((0, 0),), (1, 1, 5), 2, 3, samples=2),
+    Case("F(2,5)", 16, 16, (9, 8), WIDE, (1, 2, 4), 1, 4, samples=2),
+    Case("F(2,5)", 17, 33, (5, 6), ((2, 1), (0, 2)), (3, 3, 2), 2, 4, samples=4, flip=True),
+    Case("F(2,5)", 16, 16, (23,), ((2, 2),), (1, 1, 5), 1, 5, samples=2),
+]
+TARGETS = pytest.mark.parametrize("cpu", ALL_TARGETS)
+EACH_CASE = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def layout(channels, spatial, target, halo=()) -> Layout:
+    return Layout(channels, spatial, choose.lanes_for(channels, "float32", target), halo=halo)
+
+
+def weight_layout(case: Case, outputs: int, inputs: int, target) -> WeightLayout:
+    lanes = choose.lanes_for(outputs, "float32", target)
+    vectors = -(-outputs // lanes)
+    blocks = choose.blocks_for(vectors, min(case.vectors, vectors))
+    return WeightLayout(outputs, inputs, case.taps**case.rank, 1, lanes, blocks)
+
+
+def examples(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return samples, weights and the gradient of the output."""
+    rng = np.random.default_rng(3)
+    conv, n = case.conv, case.samples
+    shapes = (
+        (n, case.channels, *case.spatial),
+        conv.weight_shape(case.channels),
+        (n, case.filters, *case.outputs),
+    )
+    return tuple(rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+
+
+def between_nan(buffer: np.ndarray, layout: Layout) -> np.ndarray:
+    """Return a copy of a buffer that lies between two samples of NaN."""
+    longer = aligned_zeros(buffer.size + 2 * layout.size, layout.dtype)
+    longer[...] = np.nan
+    longer[layout.size : -layout.size] = buffer
+    return longer[layout.size : -layout.size]
+
+
+def guarded(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return memory of NaN, and what lies behind it."""
+    memory = aligned_zeros(size + GUARD)
+    memory[...] = np.nan
+    return memory[:size], memory[size:]
+
+
+def packed(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    memory = aligned_zeros(indices.size)
+    memory[:] = np.append(array.ravel(), 0)[indices]
+    return memory
+
+
+def transformed(weight, indices, weights: WeightLayout, case: Case, target, *, turned):
+    """Return U as the kernel computes it."""
+    kernel = WinogradWeights(weights, case.form, case.rank, "float32", turned)
+    u, behind = guarded(transformed_size(weights, case.form, case.rank))
+    call_kernel(kernel, [packed(weight, indices), u], count=weights.inputs, target=target)
+    assert np.isnan(behind).all()
+    return u
+
+
+def correlate(kernel: WinogradCorrelate, x, u, extra=(), *, target, lanes_beyond=3.5) -> np.ndarray:
+    """Run a kernel on some samples and return what it wrote, after checking all else."""
+    scratch, behind = guarded(kernel.scratch_elements)
+    y = output(kernel.y, len(x))
+    samples = between_nan(placed(x, kernel.x, beyond=lanes_beyond, halo=0), kernel.x)
+    call_kernel(kernel, [samples, u, *extra, scratch, y], count=len(x), target=target)
+    assert np.isnan(behind).all()
+    return written(y, kernel.y, zero_beyond=not kernel.tensors)
+
+
+def error(actual: np.ndarray, expected: np.ndarray) -> float:
+    """Return the largest error relative to the largest value; infinity for NaN."""
+    assert actual.shape == expected.shape
+    found = np.abs(actual - expected).max() / np.abs(expected).max()
+    return float(found) if np.isfinite(found) else math.inf
+
+
+def forward(case: Case, x, weight, target, *, fused: bool = False) -> np.ndarray:
+    """Return the kernel's output; if fused, that of ``max(0, conv + bias + x's first channel)``."""
+    tiling = case.tiling(case.outputs)
+    offset = tuple(-low for low, _ in case.padding)
+    weights = weight_layout(case, case.filters, case.channels, target)
+    u = transformed(weight, weights.forward_indices(), weights, case, target, turned=case.flip)
+    kernel = WinogradCorrelate(
+        layout(case.channels, case.spatial, target, tiling.reach(offset, case.spatial)),
+        layout(case.filters, case.outputs, target, ((1, 2),) * case.rank),
+        tiling,
+        offset,
+        ProductTile(weights.blocks, case.tiles),
+    )
+    if not fused:
+        return correlate(kernel, x, u, target=target)
+    other = layout(case.filters, case.outputs, target, ((2, 0),) * case.rank)
+    epilogue = Expression(2).then(Sum(), 0, 1).then(ops.ReLU(), -1)
+    kernel = replace(kernel, bias=True, epilogue=epilogue, tensors=(other,))
+    bias, tensor = fused_inputs(case, len(x))
+    bias_memory = aligned_zeros(other.stride)
+    bias_memory[: case.filters] = bias
+    return correlate(kernel, x, u, (bias_memory, activation(tensor, other)), target=target)
+
+
+def fused_inputs(case: Case, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a bias and another input of the epilogue."""
+    rng = np.random.default_rng(5)
+    shapes = (case.filters,), (n, case.filters, *case.outputs)
+    return tuple(rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+
+
+def backward(case: Case, dy, weight, target) -> np.ndarray:
+    """Return the kernel's gradient with respect to the input."""
+    tiling = case.tiling(case.spatial)
+    offset = tuple(low - case.taps + 1 for low, _ in case.padding)
+    weights = weight_layout(case, case.channels, case.filters, target)
+    indices = weights.backward_indices()
+    u = transformed(weight, indices, weights, case, target, turned=not case.flip)
+    kernel = WinogradCorrelate(
+        layout(case.filters, case.outputs, target, tiling.reach(offset, case.outputs)),
+        layout(case.channels, case.spatial, target),
+        tiling,
+        offset,
+        ProductTile(weights.blocks, case.tiles),
+    )
+    return correlate(kernel, dy, u, target=target, lanes_beyond=0)
+
+
+def weight_gradient(case: Case, chunks, target) -> np.ndarray:
+    """Return the kernels' gradient of the weights: of chunks of samples, each in several calls."""
+    tiling = case.tiling(case.outputs)
+    offset = tuple(-low for low, _ in case.padding)
+    beyond = tuple((0, -extent % tiling.outputs) for extent in case.outputs)
+    weights = weight_layout(case, case.filters, case.channels, target)
+    vectors = max(weights.blocks)
+    channels = min(GRADIENT_CHANNELS[target.registers][vectors], case.channels)
+    kernel = WinogradWeightGradient(
+        layout(case.channels, case.spatial, target, tiling.reach(offset, case.spatial)),
+        layout(case.filters, case.outputs, target, beyond),
+        weights,
+        tiling,
+        offset,
+        GradientTile(vectors, channels, 1),
+    )
+    size = transformed_size(weights, case.form, case.rank)
+    sums, behind_sums = guarded(len(chunks) * size)
+    for chunk, calls in enumerate(chunks):
+        for call, (x, dy) in enumerate(calls):
+            scratch, behind = guarded(kernel.scratch_elements)
+            buffers = [
+                between_nan(placed(x, kernel.x, beyond=3.5, halo=0), kernel.x),
+                between_nan(placed(dy, kernel.dy, beyond=0, halo=0), kernel.dy),
+                scratch,
+                sums[chunk * size :],
+            ]
+            call_kernel(kernel, buffers, count=len(x), fresh=call == 0, target=target)
+            assert np.isnan(behind).all()
+    assert np.isnan(behind_sums).all()
+    finish = WinogradGradientFinish(weights, case.form, case.rank, "float32", case.flip)
+    dw, behind = guarded(weights.size)
+    counted = np.array([len(chunks)])
+    call_kernel(finish, [sums, counted, dw], count=case.channels, target=target)
+    assert np.isnan(behind).all()
+    indices = weights.forward_indices()
+    assert not dw[indices < 0].any()
+    flat = np.full(math.prod(case.conv.weight_shape(case.channels)), np.nan, np.float32)
+    flat[indices[indices >= 0]] = dw[indices >= 0]
+    return flat.reshape(case.conv.weight_shape(case.channels))
+
+
+def expected_weight_gradient(case: Case, x, dy) -> np.ndarray:
+    return ops.ConvBackwardWeight(case.conv).reference(x.astype(float), dy.astype(float))
+
+
+@TARGETS
+@EACH_CASE
+def test_forward_equals_its_definition(case: Case, cpu: str) -> None:
+    target = target_named(cpu)
+    x, weight, _ = examples(case)
+    expected = case.conv.reference(x.astype(float), weight.astype(float))
+    assert error(forward(case, x, weight, target), expected) < PROMISED
+    bias, tensor = fused_inputs(case, len(x))
+    fused = np.maximum(expected + bias.reshape(-1, *(1,) * case.rank) + tensor, 0)
+    assert error(forward(case, x, weight, target, fused=True), fused) < PROMISED
+
+
+@TARGETS
+@EACH_CASE
+def test_backward_equals_its_definition(case: Case, cpu: str) -> None:
+    _, weight, dy = examples(case)
+    op = ops.ConvBackwardData(case.conv, (case.channels, *case.spatial))
+    expected = op.reference(dy.astype(float), weight.astype(float))
+    assert error(backward(case, dy, weight, target_named(cpu)), expected) < PROMISED
+
+
+@TARGETS
+@EACH_CASE
+def test_weight_gradient_equals_its_definition(case: Case, cpu: str) -> None:
+    x, _, dy = examples(case)
+    chunks = [[(x, dy), (x[:1], dy[:1])], [(x, dy)]]
+    expected = 2 * expected_weight_gradient(case, x, dy)
+    expected += expected_weight_gradient(case, x[:1], dy[:1])
+    assert error(weight_gradient(case, chunks, target_named(cpu)), expected) < PROMISED
+
+
+@TARGETS
+@EACH_CASE
+def test_weights_packed_on_the_host_are_those_of_the_kernel(case: Case, cpu: str) -> None:
+    target = target_named(cpu)
+    _, weight, _ = examples(case)
+    weights = weight_layout(case, case.filters, case.channels, target)
+    indices = weights.forward_indices()
+    matrix = weight_matrix(FORMS[case.form], case.rank)
+    matrix = matrix[:, ::-1] if case.flip else matrix
+    packing = WinogradPacking(
+        "u", "weight", ops.ParameterKind.WEIGHT, indices, layout=weights, matrix=matrix
+    )
+    on_host = packing.pack(weight, "float32")
+    assert on_host.shape == (packing.size,)
+    u = transformed(weight, indices, weights, case, target, turned=case.flip)
+    assert error(u[: packing.size], on_host) < 1e-6
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_matrices_are_exact(name: str) -> None:
+    form = FORMS[name]
+    weight, at, bt = (
+        [[Fraction(entry).limit_denominator(100) for entry in row] for row in matrix]
+        for matrix in (form.weight, form.output, form.input)
+    )
+    assert (len(bt), len(at), len(weight)) == (form.size, form.outputs, form.size)
+    for output_number, tap, position in itertools.product(
+        range(form.outputs), range(form.taps), range(form.size)
+    ):
+        factor = sum(
+            at[output_number][f] * weight[f][tap] * bt[f][position] for f in range(form.size)
+        )
+        assert factor == (position == output_number + tap)
+
+
+def test_the_matrix_of_two_axes_transforms_along_both() -> None:
+    form = FORMS["F(4,3)"]
+    weight = np.random.default_rng(0).standard_normal((3, 3))
+    once = np.array(form.weight)
+    np.testing.assert_allclose(
+        weight_matrix(form, 2) @ weight.ravel(), (once @ weight @ once.T).ravel()
+    )
+    assert transposed(transposed(form.weight)) == form.weight
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.samples > 2], ids=str)
+def test_a_sample_does_not_depend_on_those_beside_it(case: Case) -> None:
+    target = target_named("x86-64-v3")
+    x, weight, _ = examples(case)
+    together = forward(case, x, weight, target)
+    for number in range(len(x)):
+        alone = forward(case, x[number : number + 1], weight, target)
+        np.testing.assert_array_equal(alone[0], together[number])
+    x[1] = np.nan
+    broken = forward(case, x, weight, target)
+    assert np.isnan(broken[1]).any()
+    others = np.arange(len(x)) != 1
+    np.testing.assert_array_equal(broken[others], together[others])
+
+
+ACCURACY = [
+    Case("F(4,3)", 16, 16, (12, 12), SAME, (1, 2, 3), 1, 6),
+    Case("F(4,3)", 64, 64, (12, 12), SAME, (1, 2, 3), 4, 6),
+    Case("F(4,3)", 256, 256, (12, 12), SAME, (1, 2, 3), 4, 6),
+    Case("F(4,3)", 256, 256, (40,), ((1, 1),), (1, 1, 10), 4, 5),
+    Case("F(2,5)", 16, 16, (12, 12), WIDE, (1, 1, 6), 1, 6),
+    Case("F(2,5)", 256, 256, (8, 8), WIDE, (1, 2, 4), 4, 4),
+]
+
+
+@pytest.mark.parametrize("signal", ["noise", "positive", "offset"])
+@pytest.mark.parametrize("case", ACCURACY, ids=str)
+def test_the_error_stays_below_what_is_promised(case: Case, signal: str) -> None:
+    target = target_named("x86-64-v3")
+    x, weight, dy = examples(case)
+    x = {"noise": x, "positive": np.maximum(x, 0), "offset": 1 + x / 10}[signal]
+    exact = case.conv.reference(x.astype(float), weight.astype(float))
+    assert error(forward(case, x, weight, target), exact) < PROMISED
+    op = ops.ConvBackwardData(case.conv, (case.channels, *case.spatial))
+    exact = op.reference(dy.astype(float), weight.astype(float))
+    assert error(backward(case, dy, weight, target), exact) < PROMISED
+    exact = expected_weight_gradient(case, x, dy)
+    assert error(weight_gradient(case, [[(x, dy)]], target), exact) < PROMISED
+
+
+@pytest.mark.parametrize("channels", [5, 16, 64, 128, 256])
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_planes_hold_a_block_and_do_not_begin_in_the_same_set_of_a_cache(channels, lanes) -> None:
+    grid = Layout(channels, (16, 16), lanes)
+    tiling = Tiling("F(4,3)", (16, 16), rows=2, columns=4)
+    assert tiling.plane(grid) >= 8 * grid.stride
+    assert tiling.plane(grid) // 16 % 2 == 1
+    assert tiling.plane(grid) % 16 == 0
