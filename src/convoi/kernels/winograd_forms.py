@@ -4,14 +4,14 @@ F(m, r) computes m outputs of r taps along an axis with m + r - 1 multiplication
 
     y = A^T ((G w) * (B^T x))
 
-The forms evaluate polynomials at points: 0, 1, -1 and infinity for F(2, 3); 0, 2/3, -2/3, 3/2, -3/2
-and infinity for F(4, 3) and F(2, 5), which therefore share the transform of the input. The powers of
-these points stay near 1, so that the error is a quarter of that with the usual 0, 1, -1, 2, -2, at
-the same cost: every row of A^T and B^T has a coefficient 1, from which its sum begins.
+The forms evaluate polynomials at points: 0, 1, -1 and infinity for F(2, 3); 0, 2/3, -2/3, 3/2,
+-3/2 and infinity for F(4, 3) and F(2, 5), which therefore share the transform of the input. Powers
+of these points stay near 1, so that the error is a quarter of that with the usual 0, 1, -1, 2, -2,
+at the same cost: every row of A^T and B^T has a coefficient 1, from which its sum begins.
 
 References: A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
-B. Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution for deep neural
-networks", ACM Transactions on Mathematical Software 46(4), 2020.
+B. Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution for deep
+neural networks", ACM Transactions on Mathematical Software 46(4), 2020.
 """
 
 from __future__ import annotations
