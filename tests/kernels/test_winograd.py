@@ -325,7 +325,7 @@ def test_weights_packed_on_the_host_are_those_of_the_kernel(case: Case) -> None:
 def test_the_matrices_are_exact(name: str) -> None:
     form = FORMS[name]
     weight, at, bt = (
-        [[Fraction(entry).limit_denominator(1000) for entry in row] for row in matrix]
+        [[Fraction(entry).limit_denominator(100) for entry in row] for row in matrix]
         for matrix in (form.weight, form.output, form.input)
     )
     assert (len(bt), len(at), len(weight)) == (form.size, form.outputs, form.size)

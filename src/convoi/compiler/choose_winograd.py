@@ -31,8 +31,7 @@ LEAST_CHANNELS = 5
 then lie without padding, which the transforms rely on."""
 MOST_SUMMED = 512
 """Input channels up to which the error of F(4, 3) stays below 2e-5 of the largest output (measured:
-4e-6 for 16 channels, 1.4e-5 for 256, 1.7e-5 for 512); beyond, only forms of at most
-:data:`EXACT_SIZE` are used."""
+3e-6 for 16 channels, 1e-5 for 256); beyond, only forms of at most :data:`EXACT_SIZE` are used."""
 EXACT_SIZE = 4
 """Products per axis of F(2, 3), whose error is that of the direct kernel for any channels."""
 TRANSFORM_COST = 0.75

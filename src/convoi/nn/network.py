@@ -87,7 +87,7 @@ class Network:
     Convolutions with 3 or 5 taps along each of one or two axes, without strides, dilations and
     groups, are computed by Winograd's forms F(4, 3), F(2, 5) or F(2, 3) where that is quicker
     [1]_. Their largest error, relative to the largest output, grows with the number of input
-    channels: 4e-6 for 16, 1.4e-5 for 256; of the sums of products, it is 7e-7 and 3e-6.
+    channels: 4e-6 for 16, 1.4e-5 for 256; of the sums of products, it is 7e-7 to 2e-6.
 
     References
     ----------
