@@ -15,9 +15,7 @@ from convoi import ops
 from convoi.codegen.target import Target
 from convoi.compiler import InferenceProgram, StepSettings, TrainingProgram, UpdateRule, choose
 from convoi.compiler.choose_winograd import (
-    EXACT_SIZE,
     LEAST_CHANNELS,
-    MOST_SUMMED,
     WinogradChoice,
     backward_choice,
     forward_choice,
@@ -47,7 +45,7 @@ from tests.kernels.harness import ALL_TARGETS, target_named
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROMISED = 2e-5
+PROMISED = 1e-5
 SSE = Target("x86_64-linux", "any", "", 16, 16)
 AVX512 = Target("x86_64-linux", "any", "", 64, 32)
 TARGETS = [SSE, Target("x86_64-linux", "any", "", 32, 16), AVX512]
@@ -233,9 +231,7 @@ def test_nothing_is_written_outside_of_buffers(fences, name: str) -> None:
         ((128, 150), same_conv(256, (3,)), "F(4,3)"),
         ((64, 2, 2), same_conv(64, (3, 3)), "F(2,3)"),
         ((512, 4, 4), same_conv(512, (3, 3)), "F(2,3)"),
-        ((1024, 14, 14), same_conv(64, (3, 3)), "F(2,3)"),
         ((32, 14, 14), same_conv(32, (5, 5)), "F(2,5)"),
-        ((1024, 14, 14), same_conv(64, (5, 5)), None),
         ((64, 14, 14), same_conv(64, (3, 3), stride=2), None),
         ((64, 14, 14), conv(64, (3, 3), dilation=2), None),
         ((64, 14, 14), same_conv(64, (3, 3), groups=2), None),
@@ -296,7 +292,6 @@ def test_choices_fit_the_machine_and_the_grid(target: Target, candidate) -> None
     for choice, summed, made, read, written in choices(op, shape, target):
         form, tiling, product = FORMS[choice.tiling.form], choice.tiling, choice.product
         assert form.taps == op.kernel[0]
-        assert summed <= MOST_SUMMED or form.size <= EXACT_SIZE
         assert tiling.spatial == written
         rows, columns = tiling.tiles
         assert rows * columns * form.outputs ** len(written) >= math.prod(written)

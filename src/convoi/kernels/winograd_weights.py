@@ -280,7 +280,10 @@ class WinogradWeightGradient(Kernel):
         du: Value,
         begins: Value,
     ) -> None:
-        """Emit a register tile: acc[c][k] += V[t][c] * D[t][k], over the block's tiles."""
+        """Emit a register tile: acc[c][k] = sum of V[t][c] * D[t][k] over the block's tiles.
+
+        It is added to dU at the end: a sum of sums rounds less than a long one.
+        """
         vectors, width, tiles, channels = shape
         element, vector, lanes = self.dy.element, self.dy.vector, self.dy.lanes
         target = f.at(du, f.mul(channel, width), element)
@@ -290,7 +293,6 @@ class WinogradWeightGradient(Kernel):
             for k in range(vectors)
         ]
         zero = constant(vector, 0.0)
-        initial = [f.select(begins, zero, f.load(end, vector)) for end in ends]
         v_here = f.at(v, channel, element)
 
         def one(t: Index, sums: list[Value]) -> list[Value]:
@@ -305,5 +307,6 @@ class WinogradWeightGradient(Kernel):
                     sums[i] = f.fma(value, gradients[k], sums[i])
             return sums
 
-        for total, end in zip(f.loop(tiles, one, initial), ends, strict=True):
-            f.store(total, end)
+        for total, end in zip(f.loop(tiles, one, [zero] * len(ends)), ends, strict=True):
+            before = f.select(begins, zero, f.load(end, vector))
+            f.store(f.fadd(before, total), end)
