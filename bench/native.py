@@ -28,7 +28,8 @@ class NativeCall:
         self, kernel: Kernel, arrays: Sequence[NDArray[Any]], count: int, target: Target
     ) -> None:
         assert len(arrays) == kernel.pointer_count()
-        self._function = _SIGNATURE(kernel_address(kernel, target))
+        self._address = kernel_address(kernel, target)  # held, or the kernel may be unloaded
+        self._function = _SIGNATURE(self._address)
         self._arrays = arrays
         self._pointers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
         self._table = ctypes.addressof(self._pointers)

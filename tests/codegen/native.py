@@ -27,6 +27,8 @@ C_TYPES = {
     VOID: None,
 }
 _NUMBERS = itertools.count()
+_HELD: list[int] = []
+"""Addresses whose functions shall stay loaded."""
 
 
 def compiled(
@@ -37,6 +39,7 @@ def compiled(
     symbol = f"test_function_{next(_NUMBERS)}"
     f = module.function(symbol, arguments, result, exported=True)
     f.ret(emit(f))
-    LINKER.load(assemble(module, current_target()), (symbol,))
+    (address,) = LINKER.load(assemble(module, current_target()), (symbol,))
+    _HELD.append(address)
     signature = ctypes.CFUNCTYPE(C_TYPES[result], *(C_TYPES[type_] for type_ in arguments))
-    return signature(LINKER.address(symbol) or 0)
+    return signature(address)

@@ -14,6 +14,8 @@ from convoi import ops
 from convoi.compiler import InferenceProgram
 from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 from convoi.graph import INPUT, Builder, Graph, Node, run
+from convoi.kernels import base
+from convoi.runtime.linker import Linker
 from tests.cases import conv, pool
 from tests.compiler.graphs import CPUS, network, on_cpu, relative_error, same_conv
 from tests.strategies import graph_parameters, random_graphs
@@ -280,3 +282,18 @@ def test_options_are_checked(options, message: str) -> None:
 def test_a_program_tells_what_each_thread_holds() -> None:
     program, _ = loaded(lenet(), threads=3)
     assert program.arena_bytes > 4 * 6 * 16 * 16
+
+
+def test_programs_keep_their_kernels_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "LINKER", Linker(kept_bytes=1))
+    graph = lenet()
+    program, parameters = loaded(graph)
+    rng = np.random.default_rng(0)
+    X = rng.random((5, 1, 16, 16), np.float32)
+    first = program(X)
+    other, _ = loaded(network((3, 9, 9), same_conv(5, (3, 3)), ops.SiLU(), ops.Flatten()))
+    other(rng.random((2, 3, 9, 9)))  # loads kernels, and unloads what nobody holds
+    for batch in (X, X.astype(np.float64), np.uint8(X * 255)):
+        program(batch)  # each dtype has a packing kernel of its own
+    np.testing.assert_array_equal(program(X), first)
+    assert relative_error(first, expected(graph, parameters, X)) < TOLERANCE["float32"]

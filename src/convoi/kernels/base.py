@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from convoi.codegen.target import Target
+    from convoi.runtime.linker import Address
 
 BUILD_LOCK = threading.RLock()
 """Held while machine code is generated and loaded. A fork waits for it, or the child would find
@@ -71,8 +72,11 @@ class Kernel:
         return len(self.arguments)
 
 
-def kernel_address(kernel: Kernel, target: Target) -> int:
-    """Return the address of a kernel's function; generate and load it if need be."""
+def kernel_address(kernel: Kernel, target: Target) -> Address:
+    """Return the address of a kernel's function; generate and load it if need be.
+
+    The function stays loaded as long as the address is held.
+    """
     key = _key(f"{type(kernel).__module__} {kernel!r}", target)
     symbol = f"k{key}"
     known = LINKER.address(symbol)
@@ -82,7 +86,7 @@ def kernel_address(kernel: Kernel, target: Target) -> int:
 
 
 def native_loops(target: Target) -> NativeLoops:
-    """Return the addresses of the executor's functions.
+    """Return the addresses of the executor's functions, loaded as long as they are held.
 
     They are scalar code: once loaded, those for one target serve all others.
     """
@@ -94,16 +98,17 @@ def native_loops(target: Target) -> NativeLoops:
 
 def _load(
     key: str, symbols: tuple[str, ...], emit: Callable[[], Module], target: Target
-) -> list[int]:
+) -> tuple[Address, ...]:
     """Return the addresses of functions: loaded before, else from the store, else generated."""
     with BUILD_LOCK:
-        if any(LINKER.address(symbol) is None for symbol in symbols):
-            code = read_object(key)
-            if code is None:
-                code = assemble(emit(), target)
-                write_object(key, code)
-            LINKER.load(code, symbols)
-    return [LINKER.address(symbol) or 0 for symbol in symbols]
+        known = [address for s in symbols if (address := LINKER.address(s)) is not None]
+        if len(known) == len(symbols):
+            return tuple(known)
+        code = read_object(key)
+        if code is None:
+            code = assemble(emit(), target)
+            write_object(key, code)
+        return LINKER.load(code, symbols)
 
 
 def _kernel_module(kernel: Kernel, symbol: str) -> Module:

@@ -175,6 +175,8 @@ class Instance:
         self._number = {name: i for i, name in enumerate(self._buffers)}
         self._calls = _call_table(plan)
         self._labels: dict[str, list[int]] = {}
+        # A function stays loaded as long as its address is held, which a table does not do.
+        self._replaced: dict[str, int] = {}
         for i, call in enumerate(plan.calls):
             self._labels.setdefault(call.label, []).append(i)
         arguments = [argument for call in plan.calls for argument in call.arguments]
@@ -215,6 +217,7 @@ class Instance:
 
     def set_kernel(self, label: str, address: int) -> None:
         """Let the calls of a label run another kernel with the same arguments."""
+        self._replaced[label] = address
         self._calls[self._labels[label], CALL.kernel] = address
 
     def _allocate(
