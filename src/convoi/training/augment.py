@@ -7,7 +7,7 @@ reads the samples, so no changed copy of a batch is ever made.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["Augment", "as_augment"]
 
 PerAxis: TypeAlias = "int | Sequence[int]"
+
+
+@dataclass(frozen=True, eq=False)
+class _Settings:
+    """The settings of an augmentation, one for each spatial axis."""
+
+    shift: NDArray[np.int64]
+    mirrored: NDArray[np.bool_]
+    box: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +73,10 @@ class Augment:
     shift: PerAxis = 0
     flip: bool | PerAxis = False
     cutout: PerAxis = 0
+    _checked_for: dict[Shape, _Settings] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What the settings are for spatial axes that they were checked for."""
 
     def draw(self, rng: np.random.Generator, count: int, spatial: Shape) -> Transforms:
         """Draw the changes of ``count`` samples.
@@ -89,15 +102,17 @@ class Augment:
         ArgumentError
             If the settings do not fit the number or the lengths of the axes.
         """
-        shift, mirrored, box = self._checked(spatial)
+        settings = self._checked_for.get(spatial) or self._checked(spatial)
+        shift, mirrored, box = settings.shift, settings.mirrored, settings.box
         rank = len(spatial)
         shifts = rng.integers(-shift, shift, (count, rank), endpoint=True)
         flips = rng.integers(2, size=(count, rank)).astype(np.bool_) & mirrored
         centres = rng.integers(0, spatial, (count, rank))
-        low = centres - box // 2
-        boxes = np.stack([low, low + box], axis=-1).clip(0, np.array(spatial)[:, np.newaxis])
-        if not box.all():
-            boxes[:] = 0
+        boxes = np.zeros((count, rank, 2), np.int64)
+        if box.all():
+            low = centres - box // 2
+            np.maximum(low, 0, out=boxes[..., 0])
+            np.minimum(low + box, spatial, out=boxes[..., 1])
         return Transforms(shift=shifts, flip=flips, cutout=boxes)
 
     def check(self, spatial: Shape) -> None:
@@ -117,10 +132,8 @@ class Augment:
         """
         self._checked(spatial)
 
-    def _checked(
-        self, spatial: Shape
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
-        """Return shift, mirrored or not, and box for each axis."""
+    def _checked(self, spatial: Shape) -> _Settings:
+        """Return the settings for each axis, and remember them."""
         rank = len(spatial)
         if not rank:
             raise ArgumentError(
@@ -133,11 +146,11 @@ class Augment:
                 expectation = f"less than the lengths {spatial} of the samples' axes"
                 raise ArgumentError(refusal("shift", "Augment", expectation, self.shift))
         box = check_per_axis(self.cutout, "cutout", "Augment", rank, minimum=0)
-        return (
-            np.array(shift, np.int64),
-            self._mirrored(rank),
-            np.array(box, np.int64),
+        settings = _Settings(
+            np.array(shift, np.int64), self._mirrored(rank), np.array(box, np.int64)
         )
+        self._checked_for[spatial] = settings
+        return settings
 
     def _mirrored(self, rank: int) -> NDArray[np.bool_]:
         mirrored = np.zeros(rank, np.bool_)
