@@ -7,8 +7,9 @@ ARGS ?=
 VENV := .venv
 BENCH_VENV := .venv-bench
 
-# The peer is fixed to one release, so that figures can be compared between runs.
-BENCH_PEERS := torch==2.13.0
+# The peers are fixed to releases, so that figures can be compared between runs.
+BENCH_PEERS := torch==2.13.0 onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1 jax==0.10.2 \
+  ncnn==1.0.20261020
 
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
@@ -32,7 +33,7 @@ lint: $(VENV)/.installed-lint ## Check style, format, types and the direction of
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(BENCH_VENV)/.installed ## Measure against PyTorch on this machine
+bench: $(BENCH_VENV)/.installed ## Measure against PyTorch and others on this machine
 	$(BENCH_VENV)/bin/python -m bench $(ARGS)
 
 docs: $(VENV)/.installed-docs ## Build the documentation into site/

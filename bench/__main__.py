@@ -10,10 +10,18 @@ from rich.console import Console
 
 from bench.kernels import measure_kernels
 from bench.machine import describe_machine
-from bench.networks import COMPARISONS, compare, start_sides
+from bench.networks import COMPARISONS, compare
 from bench.options import parse
+from bench.peers import start_sides
 from bench.process import WorkerError
-from bench.report import comparison_table, kernel_table, machine_line, startup_table
+from bench.report import (
+    comparison_table,
+    failures,
+    geometric_means,
+    kernel_table,
+    machine_line,
+    startup_table,
+)
 from bench.results import write_results
 from bench.startup import measure_startup
 
@@ -22,8 +30,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from bench.networks import Sides
     from bench.options import Options
+    from bench.peers import Sides
     from bench.results import Recorded
 
 Result = TypeVar("Result")
@@ -52,7 +60,9 @@ class Session:
         compared = [name for name in self.options.measures if name in COMPARISONS]
         if compared:
             with start_sides(self.options) as sides:
-                self.machine |= sides.versions()
+                self.machine |= sides.versions
+                for name, reason in sides.absent.items():
+                    self.console.print(f"[yellow]{name} is not measured: {reason}[/yellow]")
                 for name in compared:
                     self._compare(name, sides)
         if "startup" in self.options.measures:
@@ -66,6 +76,8 @@ class Session:
         measure = COMPARISONS[name]
         found = self._collect(name, compare(measure, sides, self.options))
         self._finish(name, found, comparison_table(measure, found))
+        for line in (*failures(found), geometric_means(found)):
+            self.console.print(line, highlight=False)
 
     def _collect(self, name: str, results: Iterable[Result]) -> list[Result]:
         """Return all results, and show how many there are so far."""

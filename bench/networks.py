@@ -1,46 +1,36 @@
-"""Networks beside PyTorch: training steps, predictions for a batch and for one sample."""
+"""Networks beside the peers: training steps, predictions for batches and for one sample."""
 
 from __future__ import annotations
 
-import os
 import re
-import statistics
-import sys
 import tempfile
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bench.agreement import disagreement
+from bench.comparison import Comparison, Contender
 from bench.ours import SETTING
-from bench.process import WorkerError, start_worker
+from bench.peers import NOT_TRIED
+from bench.process import WorkerError
 from bench.task import Mode, Task, read_arrays, write_batch
 from bench.workloads import WORKLOADS, Workload, random_batch
 from convoi.graph.serialize import graph_to_dict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from bench.options import Options
+    from bench.peers import Side, Sides
     from bench.process import Worker
     from convoi import Network
 
-BATCH_OF_INFERENCE = 256
 SMALL_BATCH = 2
 SMALL_BATCHES = 8
 """Batches of few samples, on one of which gradients must agree in every element: rounding errors
 meet a kink in some of them, a defect shows in all."""
-NOT_TRIED = "not tried"
-LAYOUTS = ("contiguous", "channels_last")
-PEER_ENVIRONMENT = {
-    # glibc's allocator is to keep what PyTorch frees, as its guide to performance advises: else
-    # each large tensor costs a page fault per 4 KiB.
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**32),
-}
 
 
 @dataclass(frozen=True)
@@ -55,117 +45,33 @@ class Measure:
     passes: int
     """What a run costs, in forward passes."""
 
+    def takes(self, workload: Workload) -> bool:
+        """Tell whether a network is measured: large ones only where it takes seconds."""
+        if workload.most_samples is None:
+            return True
+        return self.samples is not None and self.samples <= workload.most_samples
+
 
 COMPARISONS = {
     measure.name: measure
     for measure in (
         Measure("training", "Training step", "training", None, 3),
-        Measure("inference", "Predictions for a batch", "inference", BATCH_OF_INFERENCE, 1),
+        Measure("inference", "Predictions for 256 samples", "inference", 256, 1),
+        Measure("inference-64", "Predictions for 64 samples", "inference", 64, 1),
+        Measure("inference-8", "Predictions for 8 samples", "inference", 8, 1),
         Measure("latency", "Prediction for one sample", "inference", 1, 1),
     )
 }
 
 
-@dataclass
-class Contender:
-    """A network in one setting of one side, checked and ready to be timed."""
-
-    worker: Worker
-    setting: str
-    first_seconds: float
-    """Seconds until its first run was done: building, compiling, one run."""
-    seconds: list[float] = field(default_factory=list)
-    """Median time of a run, round by round."""
-
-    @property
-    def median(self) -> float:
-        """Seconds of a run."""
-        return statistics.median(self.seconds)
-
-    def record(self) -> dict[str, Any]:
-        """Return what is kept of it."""
-        return {
-            "setting": self.setting,
-            "seconds": self.median,
-            "rounds": self.seconds,
-            "first_seconds": self.first_seconds,
-        }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How long one network takes on both sides."""
-
-    network: str
-    samples: int
-    floating_point_operations: int
-    """Of a run: twice the multiply-adds."""
-    ours: Contender
-    peers: tuple[Contender, ...]
-    failures: Mapping[str, str]
-    """Settings of the peer that could not be measured, and why."""
-
-    @property
-    def best_peer(self) -> Contender:
-        """The peer's fastest setting."""
-        return min(self.peers, key=lambda peer: peer.median)
-
-    @property
-    def ratio(self) -> float:
-        """How many times as long the peer takes."""
-        return self.best_peer.median / self.ours.median
-
-    @property
-    def undisturbed_ratio(self) -> float:
-        """The same of the fastest rounds, which other processes disturbed least."""
-        return min(min(peer.seconds) for peer in self.peers) / min(self.ours.seconds)
-
-    def record(self) -> dict[str, Any]:
-        """Return what is kept of it."""
-        return {
-            "network": self.network,
-            "samples": self.samples,
-            "floating_point_operations": self.floating_point_operations,
-            "ratio": self.ratio,
-            "undisturbed_ratio": self.undisturbed_ratio,
-            "convoi": self.ours.record(),
-            "pytorch": self.best_peer.record(),
-            "pytorch_settings": [peer.record() for peer in self.peers],
-            "pytorch_failures": dict(self.failures),
-        }
-
-
-@dataclass
-class Sides:
-    """The two worker processes."""
-
-    ours: Worker
-    peer: Worker
-    compiles: bool
-    """Whether the peer is tried compiled; not again after it has failed."""
-
-    def versions(self) -> dict[str, str]:
-        """Return the versions of what both consist of."""
-        return {**self.ours.describe(), **self.peer.describe()}
-
-
-@contextmanager
-def start_sides(options: Options) -> Iterator[Sides]:
-    """Start both worker processes; end them after the block."""
-    with ExitStack() as stack:
-        ours = stack.enter_context(start_worker(sys.executable, "bench.ours", os.environ))
-        environment = {**os.environ, **PEER_ENVIRONMENT}
-        peer = stack.enter_context(start_worker(options.torch_python, "bench.peer", environment))
-        yield Sides(ours, peer, options.compiles)
-
-
 def compare(measure: Measure, sides: Sides, options: Options) -> Iterator[Comparison]:
     """Measure each network."""
     for workload in WORKLOADS:
+        if workload.name not in options.networks or not measure.takes(workload):
+            continue
         with tempfile.TemporaryDirectory() as folder:
             yield _Session(measure, workload, sides, options, Path(folder)).run()
-        sides.ours.forget()
-        sides.peer.forget()
+        sides.forget()
 
 
 @dataclass
@@ -199,11 +105,13 @@ class _Session:
         return path
 
     def run(self) -> Comparison:
-        """Check all settings, then let both sides run in turn."""
-        self.ours = self._prepare(self.sides.ours, SETTING)
-        peers = [self._eager(f"eager {layout}") for layout in LAYOUTS]
-        peers += self._compiled()
-        contenders = [self.ours, *peers]
+        """Check all settings, then let all sides run in turn."""
+        self.ours = self._prepare("Convoi", self.sides.ours, SETTING)
+        contenders = [self.ours]
+        for side in self.sides.peers:
+            if side.peer.takes(self.measure.mode, self.samples):
+                contenders += [self._sure(side, setting) for setting in side.peer.settings]
+                contenders += self._compiled(side)
         for _ in range(self.options.rounds):
             for contender in contenders:
                 worker, setting = contender.worker, contender.setting
@@ -214,13 +122,13 @@ class _Session:
             samples=self.samples,
             floating_point_operations=2 * multiply_adds * self.samples * self.measure.passes,
             ours=self.ours,
-            peers=tuple(peers),
+            peers=tuple(contenders[1:]),
             failures=self.failures,
         )
 
-    def _eager(self, setting: str) -> Contender:
-        """Prepare a setting of the peer, and check it on small batches, too."""
-        contender = self._checked(setting)
+    def _sure(self, side: Side, setting: str) -> Contender:
+        """Prepare a setting that must work, and check it on small batches, too."""
+        contender = self._checked(side, setting)
         reasons = []
         for batch in self.small_batches:
             reason = self._disagreement(contender, batch, kinks=False)
@@ -228,38 +136,37 @@ class _Session:
                 return contender
             reasons.append(reason)
         if reasons:
-            self._stop(setting, reasons)
+            self._stop(contender, reasons)
         return contender
 
-    def _compiled(self) -> list[Contender]:
-        """Return the peer's compiled settings that work; after a failure try none again."""
+    def _compiled(self, side: Side) -> list[Contender]:
+        """Return the compiled settings that work; after a failure try none again."""
         found = []
-        for layout in LAYOUTS:
-            setting = f"compile {layout}"
-            if not self.sides.compiles:
+        for setting in side.peer.compiled_settings:
+            if not side.compiles:
                 self.failures[setting] = NOT_TRIED
                 continue
             try:
-                found.append(self._checked(setting))
+                found.append(self._checked(side, setting))
             except WorkerError as error:
                 self.failures[setting] = _reason(str(error))
-                self.sides.compiles = False
+                side.compiles = False
         return found
 
-    def _prepare(self, worker: Worker, setting: str) -> Contender:
-        return Contender(worker, setting, worker.prepare(self.task, setting))
+    def _prepare(self, name: str, worker: Worker, setting: str) -> Contender:
+        return Contender(name, worker, setting, worker.prepare(self.task, setting))
 
     def _results(self, contender: Contender, batch: Path) -> dict[str, NDArray[Any]]:
         into = self.folder / "results.npz"
         contender.worker.results(contender.setting, batch, into)
         return read_arrays(into)
 
-    def _checked(self, setting: str) -> Contender:
-        """Prepare a setting of the peer, and check it on the batch that is timed."""
-        contender = self._prepare(self.sides.peer, setting)
+    def _checked(self, side: Side, setting: str) -> Contender:
+        """Prepare a setting of a peer, and check it on the batch that is timed."""
+        contender = self._prepare(side.peer.name, side.worker, setting)
         reason = self._disagreement(contender, self.batch, kinks=True)
         if reason is not None:
-            self._stop(setting, [reason])
+            self._stop(contender, [reason])
         return contender
 
     def _disagreement(self, peer: Contender, batch: Path, *, kinks: bool) -> str | None:
@@ -267,9 +174,9 @@ class _Session:
             self._results(self.ours, batch), self._results(peer, batch), kinks=kinks
         )
 
-    def _stop(self, setting: str, reasons: list[str]) -> NoReturn:
+    def _stop(self, peer: Contender, reasons: list[str]) -> NoReturn:
         what = f"{self.workload.name}, {self.measure.name}"
-        raise AssertionError(f"{what}: Convoi and PyTorch ({setting}) differ. {' '.join(reasons)}")
+        raise AssertionError(f"{what}: Convoi and {peer.label} differ. {' '.join(reasons)}")
 
 
 def _reason(report: str) -> str:

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.workloads import CORE, WORKLOADS
 from convoi.runtime.threads import default_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MEASURES = ("training", "inference", "latency", "startup", "kernels")
+"""What is measured unless something is asked for."""
+MORE_MEASURES = ("inference-64", "inference-8")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -34,13 +37,21 @@ class Options:
     quick: bool
     results: Path
     """Folder of the results."""
+    networks: tuple[str, ...]
+    """Names of the networks that are compared."""
+    peers: tuple[str, ...]
+    """Keys of the peers; empty: all that are installed."""
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Return the options that a command line gives."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Convoi.")
     parser.add_argument(
-        "measure", nargs="?", default="all", choices=("all", *MEASURES), help="default: all"
+        "measure",
+        nargs="?",
+        default="all",
+        choices=("all", *MEASURES, *MORE_MEASURES),
+        help="default: all",
     )
     parser.add_argument("--rounds", type=_positive, help="rounds of each measurement; default: 5")
     parser.add_argument(
@@ -64,6 +75,21 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--results", type=Path, default=RESULTS, metavar="DIR", help="default: bench/results"
     )
+    parser.add_argument(
+        "--networks",
+        type=_names,
+        default=CORE,
+        metavar="NAME,...",
+        help=f"'all', or names among {', '.join(w.name for w in WORKLOADS)}; "
+        f"default: {', '.join(CORE)}",
+    )
+    parser.add_argument(
+        "--peers",
+        type=lambda text: tuple(text.lower().split(",")),
+        default=(),
+        metavar="NAME,...",
+        help="pytorch, onnxruntime, openvino, ncnn, jax; default: all that are installed",
+    )
     given = parser.parse_args(arguments)
     quick = bool(given.quick)
     return Options(
@@ -75,6 +101,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         torch_python=os.fspath(given.torch_python),
         quick=quick,
         results=given.results,
+        networks=given.networks,
+        peers=given.peers,
     )
 
 
@@ -83,3 +111,16 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Return the networks that a list names; letters' case and the order do not matter."""
+    known = [workload.name for workload in WORKLOADS]
+    if text == "all":
+        return tuple(known)
+    by_name = {name.lower(): name for name in known}
+    try:
+        return tuple(by_name[name.strip().lower()] for name in text.split(","))
+    except KeyError as error:
+        message = f"{error.args[0]!r} is none of: all, {', '.join(known)}"
+        raise argparse.ArgumentTypeError(message) from None

@@ -186,3 +186,7 @@ class _Builder:
         for term in rest:
             total = self._graph.call_function(torch.add, (total, term))
         return total
+
+    def _add_concatenate(self, node: Description, *parts: fx.Node) -> fx.Node:
+        del node
+        return self._graph.call_function(torch.cat, (parts, 1))

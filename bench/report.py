@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from bench.networks import NOT_TRIED
+from bench.peers import NOT_TRIED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bench.comparison import Comparison, Contender
     from bench.kernels import KernelResult, Rates
-    from bench.networks import Comparison, Contender, Measure
+    from bench.networks import Measure
     from bench.options import Options
     from bench.startup import Quantity
 
@@ -29,30 +31,52 @@ def machine_line(machine: Mapping[str, Any], options: Options) -> str:
 
 
 def comparison_table(measure: Measure, comparisons: Sequence[Comparison]) -> Table:
-    """Return the times of both sides, and the ratio."""
-    table = _table(measure.title, ("network", "samples"), ("Convoi", "GFLOP/s", "PyTorch"))
-    table.add_column("its best setting")
-    table.add_column("ratio", justify="right", style="bold")
-    table.add_column("its other settings")
+    """Return the times of all sides, and the ratios."""
+    table = _table(measure.title, ("network", "samples"), ("Convoi", "GFLOP/s"))
+    for name in ("PyTorch at its best", "best other peer"):
+        table.add_column(name)
+        table.add_column("ratio", justify="right", style="bold")
     table.caption = "Median round; in brackets the range, and the ratio of the fastest rounds."
     for found in comparisons:
-        best = found.best_peer
         rate = found.floating_point_operations / found.ours.median / 1e9
-        others = [f"{p.setting} {_time(p.median)}" for p in found.peers if p is not best]
-        others += [
-            f"{setting}: {why}" for setting, why in found.failures.items() if why != NOT_TRIED
-        ]
         table.add_row(
             found.network,
             str(found.samples),
             _with_spread(found.ours),
             f"{rate:.0f}",
-            _with_spread(best),
-            best.setting,
-            f"{found.ratio:.2f}x\n({found.undisturbed_ratio:.2f}x)",
-            "\n".join(others),
+            *_beside(found, found.pytorch),
+            *_beside(found, found.others),
         )
     return table
+
+
+def geometric_means(comparisons: Sequence[Comparison]) -> str:
+    """Return the geometric means of the ratios over the networks, as a sentence."""
+    parts = []
+    for name, which in (("PyTorch", "pytorch"), ("the best other peer", "others")):
+        ratios = [found.ratio(peer) for found in comparisons if (peer := getattr(found, which))]
+        if ratios:
+            mean, least = statistics.geometric_mean(ratios), min(ratios)
+            parts.append(f"{mean:.2f} times as fast as {name} (at least {least:.2f})")
+    return f"Geometric mean: {', '.join(parts)}."
+
+
+def failures(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return a line for each setting of a peer that could not be measured."""
+    return [
+        f"{found.network}: {setting} is left out: {why}"
+        for found in comparisons
+        for setting, why in found.failures.items()
+        if why != NOT_TRIED
+    ]
+
+
+def _beside(found: Comparison, peer: Contender | None) -> tuple[str, str]:
+    """Return the cells of a peer: its time, and the ratio to ours."""
+    if peer is None:
+        return "", ""
+    ratios = f"{found.ratio(peer):.2f}x\n({found.undisturbed_ratio(peer):.2f}x)"
+    return f"{peer.label}\n{_with_spread(peer)}", ratios
 
 
 def startup_table(quantities: Sequence[Quantity]) -> Table:

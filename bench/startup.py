@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.networks import LAYOUTS
 from bench.ours import SETTING
+from bench.peers import PYTORCH
 from bench.process import ROOT, start_worker
 from bench.task import Task, write_batch
 from bench.workloads import WORKLOADS, random_batch
@@ -130,7 +130,8 @@ def _peak_memory(options: Options) -> Iterator[Quantity]:
         task = Task("training", graph_to_dict(network.graph), str(path), options.threads)
         sides = [("Convoi", sys.executable, "bench.ours", SETTING)]
         sides += [
-            ("PyTorch", options.torch_python, "bench.peer", f"eager {layout}") for layout in LAYOUTS
+            (PYTORCH.name, options.torch_python, PYTORCH.module, setting)
+            for setting in PYTORCH.settings
         ]
         for name, python, module, setting in sides:
             idle, peak = _memory_of(python, module, task, setting)
