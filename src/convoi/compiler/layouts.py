@@ -27,6 +27,9 @@ from convoi.ops import (
     Domain,
     Flatten,
     Shape,
+    TiledConv,
+    TiledConvBackwardData,
+    TiledConvBackwardWeight,
     Unflatten,
 )
 
@@ -68,8 +71,15 @@ class Placed:
 
 
 def conv_of(node: Node) -> Conv | None:
-    """Return the convolution that a node computes a part of; a dense layer is one without axes."""
+    """Return the convolution that a node computes a part of; a dense layer is one without axes.
+
+    Of a tiled convolution it is the one that each position of the tile is.
+    """
     op = node.op
+    if isinstance(op, TiledConv):
+        return op.conv
+    if isinstance(op, TiledConvBackwardData | TiledConvBackwardWeight):
+        return op.tiled.conv
     if isinstance(op, Conv):
         return op
     if isinstance(op, ConvBackwardData | ConvBackwardWeight):
@@ -169,7 +179,7 @@ def _only_broadcast(graph: Graph, value: str) -> bool:
         if isinstance(node.op, Flatten) and _stays_a_grid(graph, node.name):
             continue
         conv = conv_of(node)
-        if conv is None or isinstance(node.op, ConvBackwardData):
+        if conv is None or isinstance(node.op, ConvBackwardData | TiledConvBackwardData):
             return False
         if node.inputs[0] != value or is_depthwise(conv, graph.shape(value)[0]):
             return False
@@ -195,6 +205,13 @@ def _halos(
             continue
         value = node.inputs[0]
         shape = graph.shape(value)
+        if isinstance(node.op, TiledConvBackwardData):
+            axes = backward_axes(conv, node.op.input_shape[1:])
+            widen(value, reaches(axes, shape[1:]))
+            continue
+        if isinstance(node.op, TiledConv | TiledConvBackwardWeight):
+            widen(value, reaches(forward_axes(conv, shape[1:]), shape[1:]))
+            continue
         if isinstance(node.op, ConvBackwardData):
             outputs = node.op.input_shape
             widen(value, reaches(backward_axes(conv, outputs[1:]), shape[1:]))

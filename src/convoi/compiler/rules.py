@@ -11,6 +11,7 @@ from convoi.compiler import (
     rules_pointwise,
     rules_pool,
     rules_shape,
+    rules_tiled,
 )
 from convoi.compiler.select import RULES
 from convoi.errors import CompilationError
@@ -29,6 +30,7 @@ FAMILIES = (
     rules_pointwise,
     rules_pool,
     rules_shape,
+    rules_tiled,
 )
 """The files of rules; a rule is known once its file is imported."""
 

@@ -23,6 +23,8 @@ from convoi.ops import (
     Pointwise,
     PointwiseBackward,
     ReLU,
+    TiledConv,
+    TiledConvBackwardData,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ _WITH_EPILOGUE = (
     Conv,
     Dense,
     ConvBackwardData,
+    TiledConv,
+    TiledConvBackwardData,
     Pointwise,
     PointwiseBackward,
     Add,

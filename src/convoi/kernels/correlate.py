@@ -66,6 +66,9 @@ class Correlate(Kernel):
     epilogue: Expression = IDENTITY
     """Applied to each accumulator (input 0) and to the epilogue's tensors (inputs 1, 2, …)."""
     tensors: tuple[Layout, ...] = ()
+    whole: bool = True
+    """Whether the pointers are those of whole tensors, so that a tap's place in x is known and
+    taps that only meet the halo are left out."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
@@ -293,7 +296,7 @@ class _Emitter:
         height = rows.height if axis == len(rows.runs) - 2 else 1
         reach = run.input_step * (height - 1)
         always = taps.lowest >= 0 and run.input_step * (run.count - 1) + taps.highest < extent
-        if always or not taps.count:
+        if always or not taps.count or not self.k.whole:
             return 0, taps.count
         # The tile's first row meets `first` with tap 0, its last row `first + reach`.
         first = f.add(f.mul(step, run.input_step), taps.offset)

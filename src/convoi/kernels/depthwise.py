@@ -262,7 +262,7 @@ class DepthwiseWeightGradient(Kernel):
                 ]
             run = self.axes[axis][0]
             x_step = run.input_step * self.x.axis_strides[axis]
-            dy_step = self.dy.axis_strides[axis]
+            dy_step = run.step * self.dy.axis_strides[axis]
             return f.loop(
                 run.count,
                 lambda i, s: positions(

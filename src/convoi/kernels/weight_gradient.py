@@ -234,7 +234,7 @@ class WeightGradient(Kernel):
                 return body(x, dy, carried)
             run = self.axes[axis][0]
             x_step = run.input_step * self.x.axis_strides[axis]
-            dy_step = self.dy.axis_strides[axis]
+            dy_step = run.step * self.dy.axis_strides[axis]
             return f.loop(
                 run.count,
                 lambda i, sums: axis_loop(

@@ -106,6 +106,13 @@ from convoi.ops.standardize import (
     StandardizeBackward,
 )
 
+from convoi.ops.tiled import (
+    TiledConv,
+    TiledConvBackwardData,
+    TiledConvBackwardWeight,
+    TileSum,
+)
+
 __all__ = [
     "ELU",
     "GELU",
@@ -171,6 +178,10 @@ __all__ = [
     "Standardize",
     "StandardizeBackward",
     "Tanh",
+    "TileSum",
+    "TiledConv",
+    "TiledConvBackwardData",
+    "TiledConvBackwardWeight",
     "Unflatten",
     "Upsample",
     "UpsampleBackward",
