@@ -33,8 +33,8 @@ def tiled_choice(y: Layout, counts: Sequence[int], target: Target) -> CorrelateC
     """
     limits = MOST_POSITIONS[target.registers]
     slot = Slot(y.vector.size, target)
-    rows = counts[-2] if len(counts) > 1 else 1
-    columns = counts[-1]
+    rows = max(counts[-2], 1) if len(counts) > 1 else 1
+    columns = max(counts[-1], 1)
     best: tuple[float, CorrelateChoice] | None = None
     for size in range(1, min(max(limits), y.blocks) + 1):
         blocks = blocks_for(y.blocks, size)

@@ -86,6 +86,11 @@ class _Grid:
         """Elements of all its weights."""
         return math.prod(self.counts) * self.residue_size
 
+    @property
+    def slides(self) -> tuple[int, ...]:
+        """Positions of x from one residue of each axis to the next."""
+        return tuple(run.input_step for run in self.runs)
+
     def move(self) -> Move:
         """Return where the weights of a residue lie."""
         return residue_move(self.start, self.residue_size, self.counts)
@@ -116,8 +121,8 @@ def backward_data(selection: Selection, task: Task) -> None:
     tiled, (channels, *spatial) = op.tiled, op.input_shape
     dx = selection.layout(task.output)
     axes = backward_axes(tiled.conv, spatial)
-    longest = [max(-(-run.count // t) for run in axis) for axis, t in zip(axes, tiled.tile, strict=True)]
-    choice = tiled_choice(dx, longest, selection.target)
+    counts_of_runs = [max(run.count // t for run in axis) for axis, t in zip(axes, tiled.tile, strict=True)]
+    choice = tiled_choice(dx, counts_of_runs, selection.target)
     grids, start = [], 0
     for runs in itertools.product(*axes):
         counts = tuple(min(t, run.count) for run, t in zip(runs, tiled.tile, strict=True))
@@ -156,7 +161,7 @@ def backward_weight(selection: Selection, task: Task) -> None:
                 layout.blocks, layout.reduction, layout.taps, grid.kernel[-1], selection.target
             )
             kernel = WeightGradient(x, dy, layout, axes, grid.kernel, tile, masked)
-        parts.append(Part(kernel, residues, tuple(moves)))
+        parts.append(Part(kernel, residues, tuple(moves), grid.slides))
     gradient = selection.gradient(task.output)
     kernel = Tiled(dy.element, tuple(parts))
     selection.step(task.output, kernel, [*operands, gradient], writes=[task.output])
@@ -176,8 +181,8 @@ def _forward_grid(
 ) -> tuple[_Grid, CorrelateChoice]:
     """Return the one grid of a forward pass, and what it is computed with."""
     runs = tuple(axis[0] for axis in forward_axes(op.conv, x.spatial))
-    longest = [-(-run.count // t) for run, t in zip(runs, op.tile, strict=True)]
-    choice = tiled_choice(y, longest, selection.target)
+    counts_of_runs = [run.count // t for run, t in zip(runs, op.tile, strict=True)]
+    choice = tiled_choice(y, counts_of_runs, selection.target)
     grid = _grid(op, runs, op.tile, (op.filters, x.channels), y.lanes, choice)
     return grid, choice
 
@@ -282,9 +287,8 @@ def _correlate(  # noqa: PLR0917 - the parts of a convolution
                     bias,
                     expression,
                     tensors,
-                    whole=False,
                 )
-            parts.append(Part(kernel, residues, moves))
+            parts.append(Part(kernel, residues, moves, grid.slides))
     selection.tile_samples = max(selection.tile_samples, choice.tile.samples)
     operands: list[Operand] = [ValueOperand(source), *parameters]
     operands += [ValueOperand(value) for value in epilogue.tensors]

@@ -53,6 +53,15 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where the first position of a grid lies along an axis of x."""
+
+    at: Index
+    most: int
+    """The largest it can be; the smallest is 0."""
+
+
+@dataclass(frozen=True)
 class Correlate(Kernel):
     """The direct kernel. Pointers: x, weights, [bias], epilogue tensors, y."""
 
@@ -66,9 +75,6 @@ class Correlate(Kernel):
     epilogue: Expression = IDENTITY
     """Applied to each accumulator (input 0) and to the epilogue's tensors (inputs 1, 2, …)."""
     tensors: tuple[Layout, ...] = ()
-    whole: bool = True
-    """Whether the pointers are those of whole tensors, so that a tap's place in x is known and
-    taps that only meet the halo are left out."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
@@ -78,12 +84,30 @@ class Correlate(Kernel):
         """Emit the loops over samples, blocks of channels and positions."""
         _Emitter(self, f, pointers).emit(call)
 
+    def emit_part(
+        self,
+        f: Function,
+        pointers: Sequence[Value],
+        call: CallArguments,
+        origins: tuple[Origin, ...],
+    ) -> None:
+        """Emit the same for a part of a grid: pointers lead to it, origins say where it is."""
+        _Emitter(self, f, pointers, origins).emit(call)
+
 
 class _Emitter:
     """The loops of one :class:`Correlate`, from the outermost to the tile."""
 
-    def __init__(self, kernel: Correlate, f: Function, pointers: Sequence[Value]) -> None:
+    def __init__(
+        self,
+        kernel: Correlate,
+        f: Function,
+        pointers: Sequence[Value],
+        origins: tuple[Origin, ...] = (),
+    ) -> None:
         self.k = kernel
+        self.origins = origins or (Origin(0, 0),) * len(kernel.axes)
+        self.single_columns = bool(origins)
         self.f = f
         self.x, self.w = pointers[:2]
         rest = list(pointers[2:])
@@ -254,7 +278,9 @@ class _Emitter:
                 for v in range(block.vectors)
             ]
         accumulators = [initial[v] for v in range(block.vectors) for _ in offsets]
-        bounds = [self._tap_bounds(rows, axis, step) for axis, step in enumerate(place.steps[:-1])]
+        # Columns of a tile meet different taps; one column by itself is bounded like a row.
+        bounded = place.steps if columns == 1 and self.single_columns else place.steps[:-1]
+        bounds = [self._tap_bounds(rows, axis, step) for axis, step in enumerate(bounded)]
         accumulators = self._taps(rows.runs, bounds, x, block.weights, accumulators, offsets, block)
         self._finish(place, offsets, block, accumulators)
 
@@ -291,15 +317,16 @@ class _Emitter:
         The others would only add zeros; at the borders of small grids they are many (of a 5x5
         kernel's gradient on 14x14 positions, two in seven).
         """
-        f, run = self.f, rows.runs[axis]
+        f, run, origin = self.f, rows.runs[axis], self.origins[axis]
         taps, extent = run.taps, self.k.x.spatial[axis]
         height = rows.height if axis == len(rows.runs) - 2 else 1
         reach = run.input_step * (height - 1)
-        always = taps.lowest >= 0 and run.input_step * (run.count - 1) + taps.highest < extent
-        if always or not taps.count or not self.k.whole:
+        last = origin.most + run.input_step * (run.count - 1)
+        always = taps.lowest >= 0 and last + taps.highest < extent
+        if always or not taps.count:
             return 0, taps.count
         # The tile's first row meets `first` with tap 0, its last row `first + reach`.
-        first = f.add(f.mul(step, run.input_step), taps.offset)
+        first = f.add(f.add(f.mul(step, run.input_step), taps.offset), origin.at)
         size = abs(taps.offset_step)
         if taps.offset_step > 0:
             below, above = f.sub(-reach, first), f.sub(extent - 1, first)
@@ -332,7 +359,7 @@ class _Emitter:
         inner = width
         for extent in k.kernel[axis + 1 :]:
             inner *= extent
-        if axis == len(runs) - 1:
+        if axis == len(runs) - 1 and (len(bounds) <= axis or bounds[axis] == (0, taps.count)):
             unrolled = taps.count * block.vectors * len(offsets) <= UNROLLED_PRODUCTS
             if unrolled and taps.count:
                 listed = [

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.correlate import Correlate, Origin
 from convoi.kernels.lanes import groups, load_group, registers
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Part:
     kernel: Kernel
     residues: tuple[Residues, ...]
     moves: tuple[Move, ...]
+    slides: tuple[int, ...]
+    """Positions of x from one residue of each axis to the next."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +73,26 @@ class Tiled(Kernel):
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loops over the residues of each part."""
         for part in self.parts:
-            self._residues(f, part, 0, pointers, call)
+            starts = [move.start for move in part.moves]
+            first = [f.at(p, at, self.element) for p, at in zip(pointers, starts, strict=True)]
+            self._residues(f, part, (), first, call)
 
     def _residues(
-        self, f: Function, part: Part, axis: int, pointers: Sequence[Value], call: CallArguments
+        self,
+        f: Function,
+        part: Part,
+        origins: tuple[Origin, ...],
+        pointers: Sequence[Value],
+        call: CallArguments,
     ) -> None:
-        if axis == 0:
-            starts = [move.start for move in part.moves]
-            pointers = [f.at(p, at, self.element) for p, at in zip(pointers, starts, strict=True)]
+        axis = len(origins)
         if axis == len(part.residues):
-            part.kernel.emit(f, pointers, call)
+            if isinstance(part.kernel, Correlate):
+                part.kernel.emit_part(f, pointers, call, origins)
+            else:
+                part.kernel.emit(f, pointers, call)
             return
+        residues, slide = part.residues[axis], part.slides[axis]
         steps = [move.steps[axis] for move in part.moves]
 
         def one(residue: Index, _: object) -> None:
@@ -88,9 +100,10 @@ class Tiled(Kernel):
                 f.at(p, f.mul(residue, step), self.element)
                 for p, step in zip(pointers, steps, strict=True)
             ]
-            self._residues(f, part, axis + 1, moved, call)
+            origin = Origin(f.mul(residue, slide), (residues.stop - 1) * slide)
+            self._residues(f, part, (*origins, origin), moved, call)
 
-        f.loop(part.residues[axis].stop, one, start=part.residues[axis].first)
+        f.loop(residues.stop, one, start=residues.first)
 
 
 def split_run(run: Run, tile: int) -> list[tuple[Residues, Run]]:
