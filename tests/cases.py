@@ -5,7 +5,7 @@ A new operation needs an entry in `CASES`; the tests that walk the registry then
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +63,15 @@ def pool(
     return cls(size, steps, pads(padding, rank), **others)
 
 
+def tiled(filters: int, kernel: Shape, tile: Shape, **others: Any) -> ops.TiledConv:
+    names = ("groups", "bias", "shared_bias", "flip")
+    own = {name: others.pop(name) for name in names if name in others}
+    window = conv(filters, kernel, groups=own.get("groups", 1), **others)
+    return ops.TiledConv(
+        filters, kernel, window.stride, window.padding, window.dilation, tile, **own
+    )
+
+
 @dataclass(frozen=True)
 class Case:
     """An operation and the shapes of its inputs."""
@@ -88,6 +97,15 @@ _CONVS = (
     _of(conv(2, (2, 1, 2), stride=(1, 2, 1), padding=1), (2, 2, 3, 3)),
     _of(conv(3, ()), (5,)),
     _of(conv(3, (2,), stride=4, flip=True, bias=False), (2, 11)),
+)
+_TILED = (
+    _of(tiled(4, (3,), (5,)), (3, 7)),
+    _of(tiled(3, (3, 3), (5, 4), padding=1, shared_bias=True), (1, 5, 4)),
+    _of(tiled(17, (1, 2), (2, 1), bias=False), (3, 3, 3)),
+    _of(tiled(4, (2, 3), (1, 2), stride=(2, 1), padding=((1, 0), (0, 2)), flip=True), (3, 5, 4)),
+    _of(tiled(6, (3, 2), (2, 1), dilation=(2, 3), groups=3), (3, 6, 5)),
+    _of(tiled(5, (3,), (2,), stride=2, groups=5), (5, 9)),
+    _of(tiled(2, (2, 1, 2), (2, 2, 1), padding=1), (2, 2, 1, 2)),
 )
 _POOLS: tuple[tuple[dict[str, Any], Shape], ...] = (
     ({"size": (2,)}, (3, 7)),
@@ -120,7 +138,34 @@ def _from_output(cls: type[Any], forward: Iterable[Case]) -> list[Case]:
 _MAX = _pooled(ops.MaxPool)
 _AVERAGE = [*_pooled(ops.AveragePool), *_pooled(ops.AveragePool, count_padding=True)]
 _LP = [*_pooled(ops.LpPool), *_pooled(ops.LpPool, p=3.0), _of(pool(ops.LpPool, (2,), p=1), (2, 5))]
+_SEEDED = (
+    ops.DropoutMasked,
+    ops.FractionalMaxPoolBackward,
+    ops.FractionalMaxPoolSampled,
+    ops.StochasticPoolBackward,
+    ops.StochasticPoolSampled,
+)
+"""Operations whose last input is the seed of a step."""
+_BLUR = _pooled(ops.BlurPool)
+_STOCHASTIC = [
+    _of(pool(ops.StochasticPoolSampled, **given, stream=1), shape, ()) for given, shape in _POOLS
+]
+_ADAPTIVE: tuple[tuple[Shape, Shape], ...] = (
+    ((3,), (4, 7)),
+    ((2, 4), (17, 5, 4)),
+    ((5, 3), (2, 3, 7)),
+    ((1, 2, 2), (1, 3, 3, 2)),
+)
+_FRACTIONAL = [
+    _of(ops.FractionalMaxPoolSampled(output, overlapping, 3), shape, ())
+    for output, shape, overlapping in (
+        ((5,), (4, 7), False),
+        ((3, 4), (17, 5, 4), True),
+        ((2, 1, 2), (1, 3, 3, 2), False),
+    )
+]
 _BIASLESS = [_of(ops.Conv(**{**vars(case.op), "bias": False}), *case.inputs) for case in _CONVS]
+_LINEAR = [_of(replace(case.op, bias=False, shared_bias=False), *case.inputs) for case in _TILED]
 _POINTWISE: tuple[ops.Pointwise, ...] = (
     ops.ReLU(),
     ops.LeakyReLU(),
@@ -152,6 +197,15 @@ CASES: tuple[Case, ...] = (
         if isinstance(case.op, ops.Conv)
     ),
     *(_of(ops.ChannelSum(), shape) for shape in _SHAPES),
+    *_TILED,
+    *_from_output(ops.TiledConvBackwardData, _LINEAR),
+    *(
+        _of(ops.TiledConvBackwardWeight(c.op), c.inputs[0], c.op.infer_shape(*c.inputs))
+        for c in _LINEAR
+        if isinstance(c.op, ops.TiledConv)
+    ),
+    _of(ops.TileSum((2,)), (3, 5)),
+    _of(ops.TileSum((3, 1)), (17, 3, 2)),
     _of(ops.Dense(3), (5,)),
     _of(ops.Dense(17, bias=False), (1,)),
     *_MAX,
@@ -160,6 +214,39 @@ CASES: tuple[Case, ...] = (
     *_from_output(ops.AveragePoolBackward, _AVERAGE),
     *_LP,
     *_with_output(ops.LpPoolBackward, _LP),
+    *_BLUR,
+    *_from_output(ops.BlurPoolBackward, _BLUR),
+    *_pooled(ops.StochasticPool),
+    *_STOCHASTIC,
+    *(
+        _of(ops.StochasticPoolBackward(c.op), c.inputs[0], c.op.infer_shape(*c.inputs), ())
+        for c in _STOCHASTIC
+        if isinstance(c.op, ops.StochasticPoolSampled)
+    ),
+    *(_of(ops.AdaptiveAveragePool(output), shape) for output, shape in _ADAPTIVE),
+    *_from_output(
+        ops.AdaptiveAveragePoolBackward,
+        [_of(ops.AdaptiveAveragePool(output), shape) for output, shape in _ADAPTIVE],
+    ),
+    *(_of(ops.AdaptiveMaxPool(output), shape) for output, shape in _ADAPTIVE),
+    *_with_output(
+        ops.AdaptiveMaxPoolBackward,
+        [_of(ops.AdaptiveMaxPool(output), shape) for output, shape in _ADAPTIVE],
+    ),
+    _of(ops.FractionalMaxPool((5,)), (4, 7)),
+    _of(ops.FractionalMaxPool((3, 4), overlapping=True), (17, 5, 5)),
+    *_FRACTIONAL,
+    *(
+        _of(
+            ops.FractionalMaxPoolBackward(c.op),
+            c.inputs[0],
+            y := c.op.infer_shape(*c.inputs),
+            y,
+            (),
+        )
+        for c in _FRACTIONAL
+        if isinstance(c.op, ops.FractionalMaxPoolSampled)
+    ),
     *(_of(ops.GlobalAveragePool(), shape) for shape in _SHAPES[1:]),
     *(_of(ops.GlobalMaxPool(), shape) for shape in _SHAPES[1:]),
     *(_of(ops.BatchNorm(eps=0.1), shape) for shape in _SHAPES),
@@ -222,14 +309,16 @@ def make_inputs(
         arrays[1] = ops.BatchMoments().reference(arrays[0])
     if isinstance(op, ops.BatchNormBackward):
         arrays[3] = ops.BatchNormGradientSums(op.eps).reference(*arrays[:3])
-    if isinstance(op, (ops.MaxPoolBackward, ops.LpPoolBackward)):
+    if isinstance(op, (ops.MaxPoolBackward, ops.LpPoolBackward, ops.AdaptiveMaxPoolBackward)):
         arrays[1] = op.pool.reference(arrays[0])
     if isinstance(op, ops.SoftmaxBackward):
         arrays[0] = ops.Softmax().reference(arrays[0])
     if isinstance(op, ops.PointwiseBackward) and op.op.derivative_of == "output":
         arrays[0] = op.op.reference(arrays[0])
-    if isinstance(op, ops.DropoutMasked):
-        arrays[1] = np.asarray(rng.integers(2**63), np.uint64)
+    if isinstance(op, _SEEDED):
+        arrays[-1] = np.asarray(rng.integers(2**63), np.uint64)
+    if isinstance(op, ops.FractionalMaxPoolBackward):
+        arrays[1] = op.pool.reference(arrays[0], arrays[-1])
     if isinstance(op, (Loss, ops.LossBackward)):
         loss = op if isinstance(op, Loss) else op.loss
         arrays[1] = make_target(loss, case.inputs[0], rng, n=n, dtype=dtype)

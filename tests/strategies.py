@@ -72,6 +72,39 @@ def convolutions(draw: DrawFn, shape: Shape) -> ops.Conv:
 
 
 @st.composite
+def tiled_convolutions(draw: DrawFn, shape: Shape) -> ops.TiledConv:
+    """Draw a convolution whose weights repeat every few positions, or never."""
+    conv = draw(convolutions(shape))
+    positions = conv.infer_shape(shape)[1:]
+    local = draw(st.booleans())
+    tile = tuple(p if local else draw(st.integers(1, p)) for p in positions)
+    return ops.TiledConv(
+        conv.filters,
+        conv.kernel,
+        conv.stride,
+        conv.padding,
+        conv.dilation,
+        tile,
+        conv.groups,
+        bias=conv.bias,
+        shared_bias=draw(st.booleans()),
+        flip=conv.flip,
+    )
+
+
+@st.composite
+def resizing_pools(draw: DrawFn, shape: Shape) -> ops.Operation:
+    """Draw an adaptive or a fractional pooling operation that fits."""
+    output = tuple(draw(st.integers(1, extent)) for extent in shape[1:])
+    kind = draw(st.sampled_from(["average", "max", "fractional"]))
+    if kind == "average":
+        return ops.AdaptiveAveragePool(output)
+    if kind == "max":
+        return ops.AdaptiveMaxPool(output)
+    return ops.FractionalMaxPool(output, overlapping=draw(st.booleans()))
+
+
+@st.composite
 def pools(draw: DrawFn, shape: Shape) -> ops.Operation:
     """Draw a pooling operation that fits, windowed or global."""
     size, stride, padding = [], [], []
@@ -81,7 +114,12 @@ def pools(draw: DrawFn, shape: Shape) -> ops.Operation:
         stride.append(draw(st.integers(1, 4)))
         padding.append(draw(st.tuples(*[st.integers(0, window - 1)] * 2)))
     given = (tuple(size), tuple(stride), tuple(padding))
-    kind = draw(st.sampled_from(["max", "average", "counting", "lp"]))
+    words = ["max", "average", "counting", "lp", "blur", "stochastic"]
+    kind = draw(st.sampled_from(words))
+    if kind == "blur":
+        return ops.BlurPool(*given)
+    if kind == "stochastic":
+        return ops.StochasticPool(*given)
     if kind == "max":
         return ops.MaxPool(*given)
     if kind == "lp":
@@ -130,6 +168,7 @@ def reshaping(draw: DrawFn, shape: Shape) -> ops.Operation:
 def layers(shape: Shape) -> SearchStrategy[Operation]:
     """Draw any operation of networks with one input that takes this shape."""
     pooled = [pools(shape)] if len(shape) > 1 else []
+    unusual = [tiled_convolutions(shape), resizing_pools(shape)] if len(shape) > 1 else []
     normed = st.builds(ops.BatchNorm, eps=st.sampled_from([1e-2, 1e-1]))
     dropped = st.builds(ops.Dropout, rate=st.sampled_from([0.0, 0.25, 0.5]))
     dense = [st.builds(ops.Dense, st.sampled_from(CHANNELS), bias=st.booleans())]
@@ -140,6 +179,7 @@ def layers(shape: Shape) -> SearchStrategy[Operation]:
         *pooled,
         convolutions(shape),
         *pooled,
+        *unusual,
         normed,
         dropped,
         *(dense if len(shape) == 1 else []),

@@ -12,6 +12,7 @@ from convoi.compiler import (
     rules_pool,
     rules_shape,
     rules_tiled,
+    rules_weighted_pool,
 )
 from convoi.compiler.select import RULES
 from convoi.errors import CompilationError
@@ -31,6 +32,7 @@ FAMILIES = (
     rules_pool,
     rules_shape,
     rules_tiled,
+    rules_weighted_pool,
 )
 """The files of rules; a rule is known once its file is imported."""
 

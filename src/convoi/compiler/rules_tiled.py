@@ -12,7 +12,7 @@ import numpy as np
 from convoi.compiler import choose
 from convoi.compiler.choose_tiled import tiled_choice
 from convoi.compiler.expressions import ExpressionBuilder
-from convoi.compiler.layouts import backward_axes, forward_axes, is_depthwise
+from convoi.compiler.layouts import backward_axes, forward_axes
 from convoi.compiler.select import Selection, rule
 from convoi.compiler.steps import Operand, ParameterOperand, ValueOperand
 from convoi.kernels.correlate import Correlate
@@ -62,8 +62,9 @@ class _Grid:
     runs: tuple[Run, ...]
     meets: tuple[Run, ...]
     """The same runs as the operation numbers the taps."""
+    tile: tuple[int, ...]
     counts: tuple[int, ...]
-    """Residues of each axis."""
+    """Residues of each axis: as many as the tile has positions, or fewer on a small grid."""
     layout: WeightLayout | None
     """Of the weights of a residue; None: depthwise."""
     coordinates: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
@@ -121,12 +122,14 @@ def backward_data(selection: Selection, task: Task) -> None:
     tiled, (channels, *spatial) = op.tiled, op.input_shape
     dx = selection.layout(task.output)
     axes = backward_axes(tiled.conv, spatial)
-    counts_of_runs = [max(run.count // t for run in axis) for axis, t in zip(axes, tiled.tile, strict=True)]
+    counts_of_runs = [
+        max(run.count // t for run in axis) for axis, t in zip(axes, tiled.tile, strict=True)
+    ]
     choice = tiled_choice(dx, counts_of_runs, selection.target)
     grids, start = [], 0
     for runs in itertools.product(*axes):
-        counts = tuple(min(t, run.count) for run, t in zip(runs, tiled.tile, strict=True))
-        grid = _grid(tiled, runs, counts, (channels, tiled.filters), dx.lanes, choice)
+        residues = tuple(min(t, run.count) for run, t in zip(runs, tiled.tile, strict=True))
+        grid = _grid(tiled, runs, residues, (channels, tiled.filters), dx.lanes, choice)
         grids.append(replace(grid, start=start))
         start += grid.size
     indices = _indices(tiled, grids, backward=True)
@@ -150,7 +153,7 @@ def backward_weight(selection: Selection, task: Task) -> None:
         moves.append(fixed_move(len(op.tile)))
     moves.append(grid.move())
     parts = []
-    for residues, axes in split_runs(grid.runs, op.tile):
+    for residues, axes in split_runs(grid.runs, grid.tile):
         kernel: WeightGradient | DepthwiseWeightGradient
         if grid.layout is None:
             taps = choose.depthwise_taps(selection.target)
@@ -163,8 +166,8 @@ def backward_weight(selection: Selection, task: Task) -> None:
             kernel = WeightGradient(x, dy, layout, axes, grid.kernel, tile, masked)
         parts.append(Part(kernel, residues, tuple(moves), grid.slides))
     gradient = selection.gradient(task.output)
-    kernel = Tiled(dy.element, tuple(parts))
-    selection.step(task.output, kernel, [*operands, gradient], writes=[task.output])
+    whole = Tiled(dy.element, tuple(parts))
+    selection.step(task.output, whole, [*operands, gradient], writes=[task.output])
 
 
 @rule(TileSum)
@@ -181,8 +184,8 @@ def _forward_grid(
 ) -> tuple[_Grid, CorrelateChoice]:
     """Return the one grid of a forward pass, and what it is computed with."""
     runs = tuple(axis[0] for axis in forward_axes(op.conv, x.spatial))
-    counts_of_runs = [run.count // t for run, t in zip(runs, op.tile, strict=True)]
-    choice = tiled_choice(y, counts_of_runs, selection.target)
+    counts = [run.count // t for run, t in zip(runs, op.tile, strict=True)]
+    choice = tiled_choice(y, counts, selection.target)
     grid = _grid(op, runs, op.tile, (op.filters, x.channels), y.lanes, choice)
     return grid, choice
 
@@ -198,16 +201,14 @@ def _grid(  # noqa: PLR0917 - what a grid follows from
     """Return a grid; channels are those of the output and of the input of its kernel."""
     outputs, inputs = channels
     taps = math.prod(run.taps.count for run in runs)
-    numbered = tuple(
-        replace(run, taps=replace(run.taps, weight=0, weight_step=1)) for run in runs
-    )
+    numbered = tuple(replace(run, taps=replace(run.taps, weight=0, weight_step=1)) for run in runs)
     if op.groups == outputs == inputs and outputs > 1:
         flat = depthwise_indices(outputs, taps, lanes)
         channel, tap = np.divmod(flat, max(taps, 1))
         channel = np.where(flat < 0, -1, channel)
-        return _Grid(numbered, runs, counts, None, (channel, tap, channel))
+        return _Grid(numbered, runs, op.tile, counts, None, (channel, tap, channel))
     layout = WeightLayout(outputs, inputs, taps, op.groups, lanes, choice.blocks)
-    return _Grid(numbered, runs, counts, layout, layout.coordinates())
+    return _Grid(numbered, runs, op.tile, counts, layout, layout.coordinates())
 
 
 def _indices(op: TiledConv, grids: Sequence[_Grid], *, backward: bool) -> NDArray[np.int64]:
@@ -222,21 +223,21 @@ def _grid_indices(op: TiledConv, grid: _Grid, *, backward: bool) -> NDArray[np.i
     residues = np.indices(grid.counts).reshape(rank, -1, 1)
     numbers = np.indices(grid.kernel).reshape(rank, 1, -1)
     taps, tiles = [], []
-    for run, residue, number, tile in zip(grid.meets, residues, numbers, op.tile, strict=True):
+    for run, residue, number, extent in zip(grid.meets, residues, numbers, op.tile, strict=True):
         taps.append(run.taps.weight + number * run.taps.weight_step)
-        # Backward, what is slid over are the positions that have weights, not their outputs.
-        met = run.taps.offset + number * run.taps.offset_step if backward else 0
-        tiles.append((residue + met) % tile + 0 * number)
+        # Backward, the weights are those of the position that is slid over, not of the output's.
+        met = run.taps.offset + number * run.taps.offset_step if backward else 0 * number
+        tiles.append((residue + met) % extent)
     tap = np.ravel_multi_index(taps, op.kernel)[0]
     tile = np.ravel_multi_index(tiles, op.tile)
-    out, number, into = grid.coordinates
+    out, tap_number, into = grid.coordinates
     k, c = (into, out) if backward else (out, into)
     if grid.layout is None:
         per_group = 1
     else:
         per_group = (grid.layout.outputs if backward else grid.layout.inputs) // op.groups
-    plain = (k * per_group + c % per_group) * math.prod(op.kernel) + tap[number]
-    flat = plain * math.prod(op.tile) + tile[:, number]
+    plain = (k * per_group + c % per_group) * math.prod(op.kernel) + tap[tap_number]
+    flat = plain * math.prod(op.tile) + tile[:, tap_number]
     return np.where(out < 0, -1, flat)
 
 
@@ -262,14 +263,13 @@ def _correlate(  # noqa: PLR0917 - the parts of a convolution
     epilogue = ExpressionBuilder([node.name], task.absorbed)
     expression = epilogue.add_nodes(task.absorbed)
     tensors = tuple(selection.layout(value) for value in epilogue.tensors)
-    tile = node.op.tiled.tile if isinstance(node.op, TiledConvBackwardData) else node.op.tile
     bias = len(parameters) > 1
     parts = []
     for grid in grids:
         outputs = [output_move(grid.runs, layout) for layout in (*tensors, y)]
         biases = [bias_move] if bias and bias_move is not None else []
         moves = (input_move(grid.runs, x), grid.move(), *biases, *outputs)
-        for residues, axes in split_runs(grid.runs, tile):
+        for residues, axes in split_runs(grid.runs, grid.tile):
             kernel: Correlate | DepthwiseCorrelate
             if grid.layout is None:
                 columns = choose.depthwise_columns(selection.target)

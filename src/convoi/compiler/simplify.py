@@ -28,6 +28,7 @@ from convoi.ops import (
     Pointwise,
     Standardize,
     StandardizeBackward,
+    TiledConv,
 )
 
 Recipe = Callable[[Mapping[str, Array]], Array]
@@ -142,7 +143,7 @@ def fold_batch_norm(graph: Graph) -> Simplified:
         if not isinstance(node.op, BatchNorm):
             continue
         before = producers.get(node.inputs[0])
-        if before is None or not isinstance(before.op, Conv | Dense):
+        if before is None or not isinstance(before.op, Conv | Dense | TiledConv):
             continue
         if len(graph.consumers(before.name)) > 1 or before.name in graph.outputs:
             continue
@@ -150,12 +151,19 @@ def fold_batch_norm(graph: Graph) -> Simplified:
         weight, *bias = before.parameters
         fold = _Fold(weight, bias[0] if bias else None, node.parameters, node.op.eps)
         recipes[names[0]], recipes[names[1]] = fold.weight, fold.bias
-        op = replace(before.op, bias=True)
+        op = _with_bias(before.op)
         specs.update(zip(names, op.parameters(graph.shape(before.inputs[0])), strict=True))
         folded[node.name] = Node(node.name, op, before.inputs, names)
         gone.add(before.name)
     nodes = [folded.get(node.name, node) for node in graph.nodes if node.name not in gone]
     return Simplified(_with_nodes(graph, nodes, specs), recipes)
+
+
+def _with_bias(op: Conv | Dense | TiledConv) -> Conv | Dense | TiledConv:
+    """Return the operation with a bias; one that it has not had has a number per channel."""
+    if isinstance(op, TiledConv) and not op.bias:
+        return replace(op, bias=True, shared_bias=True)
+    return replace(op, bias=True)
 
 
 @dataclass(frozen=True)
@@ -181,8 +189,13 @@ class _Fold:
     def bias(self, parameters: Mapping[str, Array]) -> Array:
         """Return (b - mean) * scale + shift."""
         _, shift, mean, _ = (parameters[name].astype(np.float64) for name in self.norm)
-        bias = 0.0 if self.bias_name is None else parameters[self.bias_name]
-        return (bias - mean) * self._scale(parameters) + shift
+        bias = np.zeros_like(mean) if self.bias_name is None else parameters[self.bias_name]
+        per_channel = (-1, *(1,) * (bias.ndim - 1))
+        mean, shift, scale = (
+            a.reshape(per_channel) for a in (mean, shift, self._scale(parameters))
+        )
+        result: Array = (bias - mean) * scale + shift
+        return result
 
 
 def normalizations_to_affine(graph: Graph) -> Simplified:

@@ -112,7 +112,7 @@ class LpPoolBackward(Kernel):
                             value = x.load(f.add(x_at, element), b)
                             slope = self._slope(m, value, inverses[b])
                             given = f.fmul(gradients[b], slope)
-                            contribute(windows, given, dx, f.add(dx_at, element), b)
+                            contribute(given, dx, f.add(dx_at, element), b, add=windows.overlap)
                     return []
 
                 fold(f, window, [], give)

@@ -46,20 +46,10 @@ class MaxPool(Kernel):
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loops over samples and windows."""
         windows = Windows((self.x,), (self.y,), self.size, self.stride, self.padding)
-        least = constant(self.x.vector, -math.inf)
 
         def one(x: Sample, y: Sample) -> None:
             def pool(window: Window, element: Index, blocks: int) -> None:
-                def largest(taps: list[Elements]) -> list[Value]:
-                    values = [
-                        [x.load(f.add(t, element), b) for (t,) in taps] for b in range(blocks)
-                    ]
-                    return [_largest(f, block) for block in values]
-
-                results = reduce_taps(
-                    f, window, [least] * blocks, largest, lambda a, b: _largest(f, [a, b])
-                )
-                for b, result in enumerate(results):
+                for b, result in enumerate(largest_values(window, x, element, blocks)):
                     y.store(result, f.add(window.outputs[0], element), b)
 
             each_window(f, windows, pool)
@@ -90,32 +80,11 @@ class MaxPoolBackward(Kernel):
         """Emit the loops over samples and windows."""
         inputs, outputs = (self.x, self.dx), (self.y, self.dy)
         windows = Windows(inputs, outputs, self.size, self.stride, self.padding)
-        zero = constant(self.x.vector, 0)
 
         def one(x: Sample, y: Sample, dy: Sample, dx: Sample) -> None:
             def share_out(window: Window, element: Index, blocks: int) -> None:
-                y_at, dy_at = (f.add(e, element) for e in window.outputs)
-                maxima = [y.load(y_at, b) for b in range(blocks)]
-                # What a window has to give, until its first maximum has taken it.
-                left = [dy.load(dy_at, b) for b in range(blocks)]
-                if self.relu:
-                    left = [
-                        f.select(f.fcompare("ogt", top, zero), value, zero)
-                        for top, value in zip(maxima, left, strict=True)
-                    ]
-
-                def give(taps: list[Elements], left: list[Value]) -> list[Value]:
-                    left = list(left)
-                    for x_at, dx_at in taps:
-                        for b in range(blocks):
-                            value = x.load(f.add(x_at, element), b)
-                            hit = f.fcompare("oeq", value, maxima[b])
-                            taken = f.select(hit, left[b], zero)
-                            left[b] = f.select(hit, zero, left[b])
-                            contribute(windows, taken, dx, f.add(dx_at, element), b)
-                    return left
-
-                fold(f, window, left, give)
+                shared = Shared(x, y, dy, dx, add=windows.overlap)
+                give_to_maxima(window, shared, element, blocks, relu=self.relu)
 
             clear_rest(windows, dx)
             each_window(f, windows, share_out)
@@ -178,7 +147,7 @@ class AveragePoolBackward(Kernel):
                 def give(taps: list[Elements], _: list[Value]) -> list[Value]:
                     for (tap,) in taps:
                         for b, value in enumerate(shares):
-                            contribute(windows, value, dx, f.add(tap, element), b)
+                            contribute(value, dx, f.add(tap, element), b, add=windows.overlap)
                     return []
 
                 fold(f, window, [], give)
@@ -200,11 +169,74 @@ def sum_taps(f: Function, window: Window, x: Sample, element: Index, blocks: int
     return reduce_taps(f, window, [constant(x.layout.vector, 0)] * blocks, sums, f.fadd)
 
 
-def contribute(windows: Windows, value: Value, dx: Sample, element: Index, block: int) -> None:
-    """Give a value to a position of dx, an input of the windows."""
-    if windows.overlap:
+def largest_values(window: Window, x: Sample, element: Index, blocks: int) -> list[Value]:
+    """Return the largest values of a window for some vectors of channels."""
+    f = x.f
+    least = constant(x.layout.vector, -math.inf)
+
+    def largest(taps: list[Elements]) -> list[Value]:
+        values = [[x.load(f.add(t, element), b) for (t,) in taps] for b in range(blocks)]
+        return [_largest(f, block) for block in values]
+
+    return reduce_taps(f, window, [least] * blocks, largest, lambda a, b: _largest(f, [a, b]))
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The samples of a gradient that goes to maxima."""
+
+    x: Sample
+    y: Sample
+    dy: Sample
+    dx: Sample
+    add: bool
+    """Whether windows overlap, so that dx is added to."""
+
+
+def give_to_maxima(
+    window: Window, samples: Shared, element: Index, blocks: int, *, relu: bool = False
+) -> None:
+    """Give the gradient of a window to its first maximum."""
+    x, dy, f = samples.x, samples.dy, samples.x.f
+    zero = constant(x.layout.vector, 0)
+    y_at, dy_at = (f.add(e, element) for e in window.outputs)
+    maxima = [samples.y.load(y_at, b) for b in range(blocks)]
+    # What a window has to give, until its first maximum has taken it.
+    left = [dy.load(dy_at, b) for b in range(blocks)]
+    if relu:
+        left = [
+            f.select(f.fcompare("ogt", top, zero), value, zero)
+            for top, value in zip(maxima, left, strict=True)
+        ]
+
+    def give(taps: list[Elements], left: list[Value]) -> list[Value]:
+        left = list(left)
+        for x_at, dx_at in taps:
+            for b in range(blocks):
+                value = x.load(f.add(x_at, element), b)
+                hit = f.fcompare("oeq", value, maxima[b])
+                taken = f.select(hit, left[b], zero)
+                left[b] = f.select(hit, zero, left[b])
+                contribute(taken, samples.dx, f.add(dx_at, element), b, add=samples.add)
+        return left
+
+    fold(f, window, left, give)
+
+
+def contribute(value: Value, dx: Sample, element: Index, block: int, *, add: bool) -> None:
+    """Give a value to a position of dx; add it where windows overlap."""
+    if add:
         value = dx.f.fadd(dx.load(element, block), value)
     dx.store(value, element, block)
+
+
+def clear_all(dx: Sample) -> None:
+    """Clear all positions of dx."""
+
+    def row(at: list[Index], _: Index, length: int) -> None:
+        clear_span(dx.f, dx.at(at[0]), length * dx.layout.stride, dx.layout.element)
+
+    each_row(dx.f, (dx.layout,), row)
 
 
 def clear_rest(windows: Windows, dx: Sample) -> None:
@@ -215,11 +247,7 @@ def clear_rest(windows: Windows, dx: Sample) -> None:
     f, layout = dx.f, dx.layout
     covered = [windows.covered(axis) for axis in range(len(layout.spatial))]
     if windows.overlap or any(len(ranges) > MAX_GAPS for ranges in covered):
-
-        def row(at: list[Index], _: Index, length: int) -> None:
-            clear_span(f, dx.at(at[0]), length * layout.stride, layout.element)
-
-        each_row(f, (layout,), row)
+        clear_all(dx)
         return
 
     def gaps(axis: int, element: Index) -> None:
@@ -262,6 +290,11 @@ def _weight(f: Function, window: Window, windows: Windows, *, count_padding: boo
     x = windows.inputs[0]
     if count_padding:
         return constant(x.vector, 1 / math.prod(windows.size))
+    return one_over_taps(f, window, x)
+
+
+def one_over_taps(f: Function, window: Window, x: Layout) -> Value:
+    """Return one over the number of taps of a window, in every lane."""
     taps: Index = 1
     for low, high in window.bounds:
         taps = f.mul(taps, f.sub(high, low))

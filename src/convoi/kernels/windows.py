@@ -165,20 +165,10 @@ def each_window(f: Function, windows: Windows, body: Callable[[Window, Index, in
             for element, layout in zip(elements, layouts, strict=True)
         )
 
-    def blocks(window: Window) -> None:
-        looped = sample.blocks - sample.blocks % together
-
-        def several(element: Index, _: list[Value]) -> None:
-            body(window, element, together)
-
-        f.loop(looped * sample.lanes, several, step=together * sample.lanes)
-        if sample.blocks > looped:
-            body(window, looped * sample.lanes, sample.blocks - looped)
-
     def nest(runs: Sequence[Run], window: Window) -> None:
         axis = len(window.bounds)
         if axis == len(runs):
-            blocks(window)
+            each_block(f, sample, together, lambda element, n: body(window, element, n))
             return
         run = runs[axis]
 
@@ -201,6 +191,20 @@ def each_window(f: Function, windows: Windows, body: Callable[[Window, Index, in
     outputs = tuple(layout.origin for layout in windows.outputs)
     for runs in itertools.product(*axes):
         nest(runs, Window(inputs, outputs, (), strides))
+
+
+def each_block(
+    f: Function, layout: Layout, together: int, body: Callable[[Index, int], None]
+) -> None:
+    """Run the body for every few vectors of channels: the first element, and how many they are."""
+    looped = layout.blocks - layout.blocks % together
+
+    def several(element: Index, _: list[Value]) -> None:
+        body(element, together)
+
+    f.loop(looped * layout.lanes, several, step=together * layout.lanes)
+    if layout.blocks > looped:
+        body(looped * layout.lanes, layout.blocks - looped)
 
 
 def fold(f: Function, window: Window, initial: list[Value], step: FoldStep) -> list[Value]:

@@ -48,7 +48,7 @@ _RECTIFIERS = (ops.ReLU, ops.LeakyReLU, ops.ELU, ops.GELU, ops.SiLU, ops.HardSwi
 
 _TRANSPARENT = (
     ops.BatchNorm, ops.Dropout, ops.Add, ops.Concatenate, ops.Flatten, ops.ZeroPad, ops.Upsample,
-    ops.Pool, ops.GlobalPool,
+    ops.Pool, ops.GlobalPool, ops.IntervalPool,
 )  # fmt: skip
 """Operations that leave open whether a rectifier follows."""
 

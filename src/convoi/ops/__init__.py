@@ -49,6 +49,16 @@ from convoi.ops.grid import (
     output_extent,
     same_padding,
 )
+from convoi.ops.interval_pool import (
+    AdaptiveAveragePool,
+    AdaptiveAveragePoolBackward,
+    AdaptiveMaxPool,
+    AdaptiveMaxPoolBackward,
+    FractionalMaxPool,
+    FractionalMaxPoolBackward,
+    FractionalMaxPoolSampled,
+    IntervalPool,
+)
 from convoi.ops.losses import (
     CrossEntropy,
     ElementwiseLoss,
@@ -105,18 +115,28 @@ from convoi.ops.standardize import (
     Standardize,
     StandardizeBackward,
 )
-
 from convoi.ops.tiled import (
     TiledConv,
     TiledConvBackwardData,
     TiledConvBackwardWeight,
     TileSum,
 )
+from convoi.ops.weighted_pool import (
+    BlurPool,
+    BlurPoolBackward,
+    StochasticPool,
+    StochasticPoolBackward,
+    StochasticPoolSampled,
+)
 
 __all__ = [
     "ELU",
     "GELU",
     "SEED",
+    "AdaptiveAveragePool",
+    "AdaptiveAveragePoolBackward",
+    "AdaptiveMaxPool",
+    "AdaptiveMaxPoolBackward",
     "Add",
     "Array",
     "AveragePool",
@@ -126,6 +146,8 @@ __all__ = [
     "BatchNormBackward",
     "BatchNormGradientSums",
     "BatchNormalize",
+    "BlurPool",
+    "BlurPoolBackward",
     "ChannelPad",
     "ChannelSlice",
     "ChannelSum",
@@ -142,6 +164,9 @@ __all__ = [
     "DropoutMasked",
     "ElementwiseLoss",
     "Flatten",
+    "FractionalMaxPool",
+    "FractionalMaxPoolBackward",
+    "FractionalMaxPoolSampled",
     "GlobalAveragePool",
     "GlobalMaxPool",
     "GlobalPool",
@@ -150,6 +175,7 @@ __all__ = [
     "HardSigmoid",
     "HardSwish",
     "Huber",
+    "IntervalPool",
     "LeakyReLU",
     "Loss",
     "LossBackward",
@@ -177,6 +203,9 @@ __all__ = [
     "SoftmaxBackward",
     "Standardize",
     "StandardizeBackward",
+    "StochasticPool",
+    "StochasticPoolBackward",
+    "StochasticPoolSampled",
     "Tanh",
     "TileSum",
     "TiledConv",

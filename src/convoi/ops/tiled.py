@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -26,7 +26,9 @@ from convoi.ops.base import (
     register,
 )
 from convoi.ops.conv import ChannelSum, Conv
-from convoi.ops.grid import Padding
+
+if TYPE_CHECKING:
+    from convoi.ops.grid import Padding
 
 
 @register
@@ -161,8 +163,10 @@ def _sum_tiles(values: Array, tile: Shape) -> Array:
     total = np.zeros((*values.shape[:kept], *tile), values.dtype)
     for place in np.ndindex(*tile):
         steps = tuple(slice(i, None, t) for i, t in zip(place, tile, strict=True))
+        one = tuple(slice(i, i + 1) for i in place)
         axes = tuple(range(kept, values.ndim))
-        total[(..., *place)] = values[(..., *steps)].sum(axis=axes)
+        every = (slice(None),) * kept
+        total[every + one] = values[every + steps].sum(axis=axes, keepdims=True)
     return total
 
 

@@ -17,26 +17,38 @@ from convoi.nn.layers.activations import (
 from convoi.nn.layers.base import Layer
 from convoi.nn.layers.containers import Parallel, Residual, Sequential
 from convoi.nn.layers.conv import Conv, Dense, DepthwiseConv
+from convoi.nn.layers.interval_pool import (
+    AdaptiveAveragePool,
+    AdaptiveMaxPool,
+    FractionalMaxPool,
+)
 from convoi.nn.layers.normalize import BatchNorm, Dropout, Standardize
 from convoi.nn.layers.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, LpPool, MaxPool
 from convoi.nn.layers.reshape import Flatten, Upsample, ZeroPad
+from convoi.nn.layers.tiled import LocallyConnected, TiledConv
+from convoi.nn.layers.weighted_pool import BlurPool, StochasticPool
 
 __all__ = [
     "ELU",
     "GELU",
+    "AdaptiveAveragePool",
+    "AdaptiveMaxPool",
     "AveragePool",
     "BatchNorm",
+    "BlurPool",
     "Conv",
     "Dense",
     "DepthwiseConv",
     "Dropout",
     "Flatten",
+    "FractionalMaxPool",
     "GlobalAveragePool",
     "GlobalMaxPool",
     "HardSigmoid",
     "HardSwish",
     "Layer",
     "LeakyReLU",
+    "LocallyConnected",
     "LpPool",
     "MaxPool",
     "Parallel",
@@ -47,7 +59,9 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Standardize",
+    "StochasticPool",
     "Tanh",
+    "TiledConv",
     "Upsample",
     "ZeroPad",
 ]

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING
 
 from convoi import ops
 from convoi.checks import check_flag, check_integer
-from convoi.errors import ArgumentError
-from convoi.nn.layers.arguments import (
-    PaddingLike,
-    PerAxis,
-    check_axes,
-    check_padding,
-    check_ranks,
-    for_axes,
-    padding_for,
-    spatial_extents,
-)
 from convoi.nn.layers.base import Layer, store
+from convoi.nn.layers.sliding import check_groups, check_kernel, convolution
 
 if TYPE_CHECKING:
+    from convoi.nn.layers.arguments import PaddingLike, PerAxis
     from convoi.nn.layers.base import Tracer
 
 
@@ -92,16 +83,13 @@ class Conv(Layer):
             filters=check_integer(self.filters, "filters", "Conv", minimum=1),
             groups=check_integer(self.groups, "groups", "Conv", minimum=1),
         )
-        _check_window(self, "Conv")
-        if self.filters % self.groups:
-            raise ArgumentError(
-                "The 'groups' parameter of Conv must be a divisor of "
-                f"filters={self.filters}. Got {self.groups} instead."
-            )
+        check_kernel(self, "Conv")
+        store(self, bias=check_flag(self.bias, "bias", "Conv"))
+        check_groups(self.groups, self.filters, "Conv")
 
     def trace(self, tracer: Tracer, value: str) -> str:
-        op = _operation(self, "Conv", self.filters, self.groups, tracer.shape(value))
-        return tracer.operation(op, value)
+        op = convolution(self, "Conv", self.filters, self.groups, tracer.shape(value))
+        return tracer.operation(replace(op, bias=self.bias), value)
 
 
 @dataclass(frozen=True, repr=False)
@@ -147,13 +135,14 @@ class DepthwiseConv(Layer):
         """Check the arguments."""
         multiplier = check_integer(self.multiplier, "multiplier", "DepthwiseConv", minimum=1)
         store(self, multiplier=multiplier)
-        _check_window(self, "DepthwiseConv")
+        check_kernel(self, "DepthwiseConv")
+        store(self, bias=check_flag(self.bias, "bias", "DepthwiseConv"))
 
     def trace(self, tracer: Tracer, value: str) -> str:
         shape = tracer.shape(value)
         channels = shape[0]
-        op = _operation(self, "DepthwiseConv", channels * self.multiplier, channels, shape)
-        return tracer.operation(op, value)
+        op = convolution(self, "DepthwiseConv", channels * self.multiplier, channels, shape)
+        return tracer.operation(replace(op, bias=self.bias), value)
 
 
 @dataclass(frozen=True, repr=False)
@@ -199,37 +188,3 @@ class Dense(Layer):
 
     def trace(self, tracer: Tracer, value: str) -> str:
         return tracer.operation(ops.Dense(self.units, self.bias), value)
-
-
-def _check_window(layer: Conv | DepthwiseConv, owner: str) -> None:
-    store(
-        layer,
-        kernel_size=check_axes(layer.kernel_size, "kernel_size", owner, minimum=1),
-        stride=check_axes(layer.stride, "stride", owner, minimum=1),
-        padding=check_padding(layer.padding, "padding", owner),
-        dilation=check_axes(layer.dilation, "dilation", owner, minimum=1),
-        bias=check_flag(layer.bias, "bias", owner),
-        flip=check_flag(layer.flip, "flip", owner),
-    )
-    check_ranks(
-        owner,
-        kernel_size=layer.kernel_size,
-        stride=layer.stride,
-        padding=layer.padding,
-        dilation=layer.dilation,
-    )
-
-
-def _operation(
-    layer: Conv | DepthwiseConv, owner: str, filters: int, groups: int, shape: ops.Shape
-) -> ops.Conv:
-    """Return the operation for an input of this shape."""
-    spatial = spatial_extents(shape, owner)
-    rank = len(spatial)
-    kernel = for_axes(layer.kernel_size, "kernel_size", owner, rank)
-    stride = for_axes(layer.stride, "stride", owner, rank)
-    dilation = for_axes(layer.dilation, "dilation", owner, rank)
-    padding = padding_for(layer.padding, owner, spatial, kernel, stride, dilation)
-    return ops.Conv(
-        filters, kernel, stride, padding, dilation, groups, bias=layer.bias, flip=layer.flip
-    )

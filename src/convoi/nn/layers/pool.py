@@ -7,19 +7,9 @@ from typing import TYPE_CHECKING
 
 from convoi import ops
 from convoi.checks import check_flag, check_real
-from convoi.errors import ArgumentError
-from convoi.nn.layers.arguments import (
-    PaddingLike,
-    PerAxis,
-    check_axes,
-    check_padding,
-    check_ranks,
-    explicit_padding,
-    for_axes,
-    padding_for,
-    spatial_extents,
-)
+from convoi.nn.layers.arguments import PaddingLike, PerAxis, spatial_extents
 from convoi.nn.layers.base import Layer, store
+from convoi.nn.layers.sliding import check_window, window_of
 
 if TYPE_CHECKING:
     from convoi.nn.layers.base import Tracer
@@ -61,10 +51,10 @@ class MaxPool(Layer):
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        _check_window(self, "MaxPool")
+        check_window(self, "MaxPool")
 
     def trace(self, tracer: Tracer, value: str) -> str:
-        return tracer.operation(ops.MaxPool(*_window(self, tracer.shape(value))), value)
+        return tracer.operation(ops.MaxPool(*window_of(self, tracer.shape(value))), value)
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,11 +94,11 @@ class AveragePool(Layer):
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        _check_window(self, "AveragePool")
+        check_window(self, "AveragePool")
         store(self, count_padding=check_flag(self.count_padding, "count_padding", "AveragePool"))
 
     def trace(self, tracer: Tracer, value: str) -> str:
-        window = _window(self, tracer.shape(value))
+        window = window_of(self, tracer.shape(value))
         return tracer.operation(ops.AveragePool(*window, count_padding=self.count_padding), value)
 
 
@@ -149,11 +139,11 @@ class LpPool(Layer):
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        _check_window(self, "LpPool")
+        check_window(self, "LpPool")
         store(self, p=check_real(self.p, "p", "LpPool", minimum=1))
 
     def trace(self, tracer: Tracer, value: str) -> str:
-        return tracer.operation(ops.LpPool(*_window(self, tracer.shape(value)), p=self.p), value)
+        return tracer.operation(ops.LpPool(*window_of(self, tracer.shape(value)), p=self.p), value)
 
 
 @dataclass(frozen=True, repr=False)
@@ -186,38 +176,3 @@ class GlobalMaxPool(Layer):
     def trace(self, tracer: Tracer, value: str) -> str:
         spatial_extents(tracer.shape(value), "GlobalMaxPool")
         return tracer.operation(ops.GlobalMaxPool(), value)
-
-
-_Pool = MaxPool | AveragePool | LpPool
-
-
-def _check_window(layer: _Pool, owner: str) -> None:
-    stride = layer.stride
-    store(
-        layer,
-        size=check_axes(layer.size, "size", owner, minimum=1),
-        stride=None if stride is None else check_axes(stride, "stride", owner, minimum=1),
-        padding=check_padding(layer.padding, "padding", owner),
-    )
-    check_ranks(owner, size=layer.size, stride=layer.stride, padding=layer.padding)
-    if isinstance(layer.padding, str):
-        return
-    given = (layer.size, layer.padding)
-    rank = max((len(value) for value in given if isinstance(value, tuple)), default=1)
-    pairs = explicit_padding(layer.padding, owner, rank)
-    sizes = for_axes(layer.size, "size", owner, rank)
-    if any(max(pair) >= size for pair, size in zip(pairs, sizes, strict=True)):
-        raise ArgumentError(
-            f"The 'padding' parameter of {owner} must be smaller than size={layer.size!r}, so "
-            f"that every window holds a position of the input. Got {layer.padding!r} instead."
-        )
-
-
-def _window(layer: _Pool, shape: ops.Shape) -> tuple[ops.Shape, ops.Shape, ops.Padding]:
-    """Return size, stride and padding for an input of this shape."""
-    owner = type(layer).__name__
-    spatial = spatial_extents(shape, owner)
-    rank = len(spatial)
-    size = for_axes(layer.size, "size", owner, rank)
-    stride = size if layer.stride is None else for_axes(layer.stride, "stride", owner, rank)
-    return size, stride, padding_for(layer.padding, owner, spatial, size, stride, (1,) * rank)
