@@ -52,6 +52,14 @@ def relative_error(graph, loss, seed):
     return min(abs(difference - slope) for difference in differences) / scale
 
 
+OTHERWISE_IN_TRAINING = (
+    ops.BatchNorm,
+    ops.Dropout,
+    ops.FractionalMaxPool,
+    ops.StochasticPool,
+)
+
+
 @settings(max_examples=150)
 @given(random_graphs(), losses(), st.integers(0, 9))
 def test_gradients_of_random_networks_agree_with_differences(graph, loss, seed):
@@ -70,8 +78,8 @@ def test_gradients_have_the_shapes_of_what_they_change(graph, loss):
     assert training.graph.domain(training.input_gradient) is Domain.SAMPLE
 
 
-@given(random_graphs(accept=lambda op: not isinstance(op, (ops.Dropout, ops.BatchNorm))))
-def test_without_dropout_and_batch_norm_the_prediction_is_the_networks(graph):
+@given(random_graphs(accept=lambda op: not isinstance(op, OTHERWISE_IN_TRAINING)))
+def test_without_randomness_and_batch_norm_the_prediction_is_the_networks(graph):
     rng = np.random.default_rng(0)
     parameters, arrays = graph_parameters(graph, rng), training_inputs(graph, MSE, rng, n=2)
     training = differentiate(graph, MSE)

@@ -14,12 +14,19 @@ LAYERS = [
     nn.Conv(8, (3, 5), stride=(2, 1), padding=((0, 1), (2, 2)), dilation=2, groups=4),
     nn.Conv(8, 3, padding="same", bias=False, flip=True),
     nn.DepthwiseConv(3, multiplier=2, padding=1),
+    nn.LocallyConnected(8, 3, stride=2, padding="same", bias="shared"),
+    nn.TiledConv(8, (3, 2), tile=(2, 4), dilation=2, groups=2, bias=False, flip=True),
     nn.Dense(10),
     nn.Dense(10, bias=False),
     nn.MaxPool(2),
     nn.MaxPool(3, stride=2, padding="same"),
     nn.AveragePool((2, 3), count_padding=True, padding=(1, 2)),
     nn.LpPool(2, p=3.0),
+    nn.BlurPool(5, stride=3, padding=2),
+    nn.StochasticPool((2, 3), stride=1),
+    nn.AdaptiveAveragePool((3, 4)),
+    nn.AdaptiveMaxPool(5),
+    nn.FractionalMaxPool((1.5, 2.0), overlapping=True),
     nn.GlobalAveragePool(),
     nn.GlobalMaxPool(),
     nn.BatchNorm(momentum=0.5),
@@ -128,6 +135,55 @@ def test_a_sequence_of_layers_has_length_items_and_iteration():
             (
                 "The 'filters' parameter of Conv must be an integer greater than or equal to 1. "
                 "Got 0 instead."
+            ),
+        ),
+        (
+            lambda: nn.LocallyConnected(8, 3, bias="per position"),
+            (
+                "The 'bias' parameter of LocallyConnected must be True, False or 'shared'. Got "
+                "'per position' instead."
+            ),
+        ),
+        (
+            lambda: nn.TiledConv(8, 3, tile=0),
+            (
+                "The 'tile' parameter of TiledConv must be an integer greater than or equal to 1, "
+                "or one for each spatial axis. Got 0 instead."
+            ),
+        ),
+        (
+            lambda: nn.TiledConv(8, (3, 3), tile=(2, 2, 2)),
+            (
+                "The parameters of TiledConv that are given per spatial axis must have the same "
+                "length. Got kernel_size=(3, 3), tile=(2, 2, 2) instead."
+            ),
+        ),
+        (
+            lambda: nn.FractionalMaxPool(0.5),
+            (
+                "The 'ratio' parameter of FractionalMaxPool must be a number greater than or "
+                "equal to 1. Got 0.5 instead."
+            ),
+        ),
+        (
+            lambda: nn.FractionalMaxPool(()),
+            (
+                "The 'ratio' parameter of FractionalMaxPool must be one value, or one for each of "
+                "1 to 3 spatial axes. Got () instead."
+            ),
+        ),
+        (
+            lambda: nn.AdaptiveMaxPool(0),
+            (
+                "The 'output_size' parameter of AdaptiveMaxPool must be an integer greater than "
+                "or equal to 1, or one for each spatial axis. Got 0 instead."
+            ),
+        ),
+        (
+            lambda: nn.BlurPool(2, padding=2),
+            (
+                "The 'padding' parameter of BlurPool must be smaller than size=2, so that every "
+                "window holds a position of the input. Got 2 instead."
             ),
         ),
         (

@@ -174,8 +174,8 @@ class StochasticPoolSampled(Pool):
         threshold = u * sums[..., -1:]
         before = np.concatenate([np.zeros_like(sums[..., :1]), sums[..., :-1]], axis=-1)
         hits = (sums > threshold) & (before <= threshold)
-        rest = sums[..., -1] * 0
-        return hits.reshape(a.shape), rest.astype(x.dtype)
+        rest = np.where(np.isfinite(sums[..., -1]), x.dtype.type(0), x.dtype.type(np.nan))
+        return hits.reshape(a.shape), rest
 
     def reference(self, *arrays: Array) -> Array:
         x, seed = arrays

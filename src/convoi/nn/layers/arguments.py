@@ -116,7 +116,7 @@ def for_axes(value: PerAxis, name: str, owner: str, rank: int) -> tuple[int, ...
     """
     if isinstance(value, int):
         return (value,) * rank
-    _require_rank(value, name, owner, rank)
+    require_rank(value, name, owner, rank)
     return tuple(value)
 
 
@@ -152,7 +152,7 @@ def explicit_padding(padding: Pairs, owner: str, rank: int) -> Padding:
     """
     if isinstance(padding, int):
         return ((padding, padding),) * rank
-    _require_rank(padding, "padding", owner, rank)
+    require_rank(padding, "padding", owner, rank)
     pairs: list[tuple[int, int]] = []
     for item in padding:
         low, high = (item, item) if isinstance(item, int) else item
@@ -176,7 +176,14 @@ def spatial_extents(shape: Shape, owner: str) -> Shape:
     return shape[1:]
 
 
-def _require_rank(value: object, name: str, owner: str, rank: int) -> None:
+def require_rank(value: object, name: str, owner: str, rank: int) -> None:
+    """Require an argument that is given per axis to be for as many axes as the input has.
+
+    Raises
+    ------
+    ShapeError
+        If it is not.
+    """
     if isinstance(value, tuple) and len(value) != rank:
         axes = "one spatial axis" if rank == 1 else f"{rank} spatial axes"
         raise ShapeError(

@@ -10,8 +10,15 @@ import numpy as np
 
 from convoi import ops
 from convoi.checks import check_flag, check_real, refusal
-from convoi.errors import ArgumentError, ShapeError
-from convoi.nn.layers.arguments import MAX_RANK, PerAxis, check_axes, for_axes, spatial_extents
+from convoi.errors import ArgumentError
+from convoi.nn.layers.arguments import (
+    MAX_RANK,
+    PerAxis,
+    check_axes,
+    for_axes,
+    require_rank,
+    spatial_extents,
+)
 from convoi.nn.layers.base import Layer, store
 
 if TYPE_CHECKING:
@@ -157,12 +164,8 @@ class FractionalMaxPool(Layer):
 
     def trace(self, tracer: Tracer, value: str) -> str:
         spatial = spatial_extents(tracer.shape(value), "FractionalMaxPool")
+        require_rank(self.ratio, "ratio", "FractionalMaxPool", len(spatial))
         ratios = self.ratio if isinstance(self.ratio, tuple) else (self.ratio,) * len(spatial)
-        if len(ratios) != len(spatial):
-            raise ShapeError(
-                f"FractionalMaxPool: the input has {len(spatial)} spatial axes, but "
-                f"ratio={self.ratio!r} is for {len(ratios)}. Give one value, or one per axis."
-            )
         output = tuple(max(int(x / r), 1) for x, r in zip(spatial, ratios, strict=True))
         return tracer.operation(ops.FractionalMaxPool(output, self.overlapping), value)
 
