@@ -16,6 +16,7 @@ neural networks", ACM Transactions on Mathematical Software 46(4), 2020.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -130,10 +131,75 @@ def apply_along(
         lines.setdefault(rest, {})[place[axis]] = value
     results = {}
     for rest, line in lines.items():
-        for i, row in enumerate(matrix):
-            place = (*rest[:axis], i, *rest[axis:])
-            results[place] = combine(f, row, [line[j] for j in range(len(row))])
+        products = _product(f, matrix, [line[j] for j in range(len(line))])
+        for i, value in enumerate(products):
+            results[(*rest[:axis], i, *rest[axis:])] = value
     return results
+
+
+def _product(f: Function, matrix: Matrix, values: Sequence[Value]) -> list[Value]:
+    """Emit the product of a matrix with a line of values.
+
+    Points of opposite sign make pairs of rows, or of columns, that differ in signs only; what the
+    two have in common is computed once.
+    """
+    columns = _pairs(transposed(matrix))
+    if columns:
+        return _product_of_sums(f, matrix, values, columns)
+    results: list[Value] = []
+    rows = _pairs(matrix)
+    for i, row in enumerate(matrix):
+        if i in rows:
+            results.extend(_pair_of_rows(f, row, matrix[i + 1], values))
+        elif i - 1 not in rows:
+            results.append(combine(f, row, values))
+    return results
+
+
+def _pairs(matrix: Matrix) -> list[int]:
+    """Return the rows that equal the next one up to signs, in more than one place."""
+    found: list[int] = []
+    for i, (row, following) in enumerate(itertools.pairwise(matrix)):
+        same = sum(a == b != 0 for a, b in zip(row, following, strict=True))
+        opposite = sum(a == -b != 0 for a, b in zip(row, following, strict=True))
+        alike = all(abs(a) == abs(b) for a, b in zip(row, following, strict=True))
+        if alike and same and opposite and i - 1 not in found:
+            found.append(i)
+    return found
+
+
+def _product_of_sums(
+    f: Function, matrix: Matrix, values: Sequence[Value], columns: Sequence[int]
+) -> list[Value]:
+    """Emit a product whose pairs of columns take the sum or the difference of two values."""
+    values = list(values)
+    rows = [list(row) for row in matrix]
+    for j in columns:
+        a, b = values[j], values[j + 1]
+        values[j : j + 2] = f.fadd(a, b), f.fsub(a, b)
+        for row in rows:
+            row[j : j + 2] = (row[j], 0.0) if row[j] == row[j + 1] else (0.0, row[j])
+    return [combine(f, row, values) for row in rows]
+
+
+def _pair_of_rows(
+    f: Function, row: Sequence[float], following: Sequence[float], values: Sequence[Value]
+) -> tuple[Value, Value]:
+    """Emit e + o and e - o: the part that two rows have in common, and that of opposite sign."""
+    same = [a if a == b else 0.0 for a, b in zip(row, following, strict=True)]
+    opposite = [a if a != b else 0.0 for a, b in zip(row, following, strict=True)]
+    parts = []
+    for part in (same, opposite):
+        factors = [factor for factor in part if factor]
+        scale = 1.0 if any(abs(factor) == 1 for factor in factors) else factors[0]
+        parts.append((scale, combine(f, [factor / scale for factor in part], values)))
+    (scale_e, e), (scale_o, o) = parts
+    if scale_e == 1:
+        return combine(f, (1, scale_o), (e, o)), combine(f, (1, -scale_o), (e, o))
+    if scale_o == 1:
+        return combine(f, (1, scale_e), (o, e)), combine(f, (-1, scale_e), (o, e))
+    e = f.fmul(e, constant(e.type, scale_e))
+    return combine(f, (1, scale_o), (e, o)), combine(f, (1, -scale_o), (e, o))
 
 
 def combine(f: Function, factors: Sequence[float], values: Sequence[Value]) -> Value:
@@ -145,7 +211,7 @@ def combine(f: Function, factors: Sequence[float], values: Sequence[Value]) -> V
         if factor == 0:
             continue
         if total is None:
-            total = value if factor == 1 else f.fmul(value, constant(value.type, factor))
+            total = value if factor == 1 else _scaled(f, value, factor)
         elif factor == 1:
             total = f.fadd(total, value)
         elif factor == -1:
@@ -153,3 +219,10 @@ def combine(f: Function, factors: Sequence[float], values: Sequence[Value]) -> V
         else:
             total = f.fma(value, constant(value.type, factor), total)
     return total if total is not None else constant(values[0].type, 0)
+
+
+def _scaled(f: Function, value: Value, factor: float) -> Value:
+    """Emit a value times a constant; a change of sign melts into what follows."""
+    if factor == -1:
+        return f.emit(value.type, f"fneg {value.type} {value.text}")
+    return f.fmul(value, constant(value.type, factor))
