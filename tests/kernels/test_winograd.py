@@ -104,6 +104,11 @@ CASES = [
     Case("F(2,5)", 16, 16, (9, 8), WIDE, (1, 2, 4), 1, 4, samples=2),
     Case("F(2,5)", 17, 33, (5, 6), ((2, 1), (0, 2)), (3, 3, 2), 2, 4, samples=4, flip=True),
     Case("F(2,5)", 16, 16, (23,), ((2, 2),), (1, 1, 5), 1, 5, samples=2),
+    Case("F(4,5)", 16, 16, (9, 14), WIDE, (1, 2, 4), 1, 4, samples=2),
+    Case("F(4,5)", 6, 33, (7, 6), ((4, 1), (0, 3)), (3, 2, 2), 2, 4, samples=4, flip=True),
+    Case("F(4,5)", 17, 16, (23,), ((2, 2),), (1, 1, 4), 1, 5, samples=2),
+    Case("F(6,3)", 33, 17, (29,), ((1, 1),), (1, 1, 3), 2, 3, samples=2, flip=True),
+    Case("F(6,3)", 16, 16, (5,), ((0, 2),), (3, 1, 1), 1, 5, samples=5),
 ]
 TARGETS = pytest.mark.parametrize("cpu", ALL_TARGETS)
 EACH_CASE = pytest.mark.parametrize("case", CASES, ids=str)

@@ -22,7 +22,7 @@ from convoi.compiler.choose import (
 )
 from convoi.kernels.weight_gradient import GradientTile
 from convoi.kernels.winograd import ProductTile
-from convoi.kernels.winograd_forms import FORMS, Matrix
+from convoi.kernels.winograd_forms import FORMS, Form, Matrix, operations
 from convoi.kernels.winograd_tiles import Tiling
 
 if TYPE_CHECKING:
@@ -32,9 +32,13 @@ if TYPE_CHECKING:
 LEAST_CHANNELS = 5
 """Of inputs and outputs. Fewer gain little (4 of 32x32 to 8: 1.36), and the input of a network may
 then lie without padding, which the transforms rely on."""
-TRANSFORM_COST = 0.75
-"""Cycles for a coefficient of a transform's matrix, per vector and line of a tile (measured: 16 and
-32 channels, one and two axes, all forms)."""
+POSITION_COST = 0.65
+"""Cycles that loads and stores of a transform add to its arithmetic, per transformed position of a
+tile (measured: 16, 32, 64 channels of 32x32, 16x16, 8x8)."""
+MOST_AXES = {"F(6,3)": 1}
+"""Forms that would round too much along two axes (1e-5 of the largest output)."""
+MOST_CHANNELS = {"F(4,5)": 256}
+"""Channels that a form may sum over along two axes, for the same reason."""
 MARGIN = 1.15
 """How much cheaper than the direct kernel it has to be."""
 SAMPLES = 2
@@ -165,7 +169,13 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
     filters, *spatial = outputs
     rank = len(spatial)
     taps = conv.kernel[0] if conv.kernel else 1
-    forms = [name for name, form in FORMS.items() if form.taps == taps]
+    forms = [
+        name
+        for name, form in FORMS.items()
+        if form.taps == taps
+        and rank <= MOST_AXES.get(name, rank)
+        and (rank < 2 or channels <= MOST_CHANNELS.get(name, channels))
+    ]
     applies = (
         bool(forms)
         and dtype == "float32"
@@ -198,15 +208,15 @@ def _cost(name: str, spatial: tuple[int, ...], channels: int, vectors: int, lane
     positions = int(form.size**rank)
     weights = positions * channels * vectors
     products = max(tiles, _memory(4 * weights * lanes).cycles / SAMPLES) * weights
-    # Each axis is transformed along the lines of a tile, of which there are positions / size.
-    coefficients = _coefficients(form.input) * -(-channels // lanes)
-    coefficients += _coefficients(form.output) * vectors
-    return products + tiles * TRANSFORM_COST * rank * coefficients * positions / form.size
+    transforms = _transform_cost(form, rank, form.input, form.size) * -(-channels // lanes)
+    transforms += _transform_cost(form, rank, form.output, form.outputs) * vectors
+    return products + tiles * transforms
 
 
-def _coefficients(matrix: Matrix) -> int:
-    """Return how many coefficients of a matrix are not zero."""
-    return sum(coefficient != 0 for row in matrix for coefficient in row)
+def _transform_cost(form: Form, rank: int, matrix: Matrix, size: int) -> float:
+    """Return the cycles of a tile's transform, per vector; ``size`` is what a line becomes."""
+    lines = sum(size**axis * form.size ** (rank - 1 - axis) for axis in range(rank))
+    return lines * operations(matrix) + POSITION_COST * form.size**rank
 
 
 def _memory(size: int) -> WeightMemory:
