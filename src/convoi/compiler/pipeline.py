@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from convoi.compiler import choose
 from convoi.compiler.boundary import select_input, select_output
+from convoi.compiler.convoys import cut_at_heavy_layers
 from convoi.compiler.layouts import place_values
 from convoi.compiler.memory import MemoryPlan, MemoryPlanner
 from convoi.compiler.rules import select_tasks
@@ -71,6 +72,7 @@ def compile_inference(
     select_tasks(selection, tasks)
     select_output(selection, graph.outputs[0], OUTPUT)
     segments = cut_segments(selection.steps, selection.root)
+    segments = cut_at_heavy_layers(selection, segments)
     memory = MemoryPlanner(selection, segments, selection.tile_samples).plan()
     plan = Plan(memory.segments, memory.buffers, Chunking(most=None))
     return Compiled(
@@ -98,6 +100,7 @@ def compile_training(
     select_tasks(selection, tasks)
     select_output(selection, training.prediction, PREDICTION)
     segments = cut_segments(selection.steps, selection.root)
+    segments = cut_at_heavy_layers(selection, segments)
     parameters = sum(p.size for p in selection.packings.values() if not p.transposed)
     samples = choose.chunk_samples(parameters, _multiply_adds(graph), selection.tile_samples)
     granule = selection.tile_samples if samples % selection.tile_samples == 0 else 1

@@ -71,6 +71,14 @@ class Kernel:
         """Return how many pointers it takes."""
         return len(self.arguments)
 
+    @property
+    def samples_at_once(self) -> int:
+        """Samples that share a reading of the weights: more than one where each has few positions.
+
+        Such kernels wait for their weights when they are called with fewer samples.
+        """
+        return 1
+
 
 def kernel_address(kernel: Kernel, target: Target) -> Address:
     """Return the address of a kernel's function; generate and load it if need be.

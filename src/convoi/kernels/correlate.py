@@ -80,6 +80,11 @@ class Correlate(Kernel):
         """Return how many pointers it takes."""
         return 3 + self.bias + len(self.tensors)
 
+    @property
+    def samples_at_once(self) -> int:
+        """Those of a tile."""
+        return self.tile.samples
+
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loops over samples, blocks of channels and positions."""
         _Emitter(self, f, pointers).emit(call)

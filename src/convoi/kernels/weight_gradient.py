@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from convoi.kernels.weights import WeightLayout
 
 
+POSITIONS_PER_SUM = 16
+"""Positions whose products hide that a sum is read and written."""
+
+
 @dataclass(frozen=True)
 class GradientTile:
     """A register tile: vectors of output channels, input channels, taps."""
@@ -61,6 +65,11 @@ class WeightGradient(Kernel):
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
         return 3 + self.masked
+
+    @property
+    def samples_at_once(self) -> int:
+        """As many as make up for reading and writing the sums: many for a dense layer."""
+        return -(-POSITIONS_PER_SUM // max(1, self.dy.positions))
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loops over taps, blocks of channels and positions."""

@@ -73,6 +73,11 @@ class WinogradCorrelate(Kernel):
         return 4 + self.bias + len(self.tensors)
 
     @property
+    def samples_at_once(self) -> int:
+        """Those of a block."""
+        return self.tiling.samples
+
+    @property
     def scratch_elements(self) -> int:
         """Elements of scratch memory."""
         return self.tiling.scratch(self.x) + self.tiling.scratch(self.y)

@@ -196,6 +196,11 @@ class WinogradWeightGradient(Kernel):
         """Elements of scratch memory."""
         return self.tiling.scratch(self.x) + self.tiling.scratch(self.dy)
 
+    @property
+    def samples_at_once(self) -> int:
+        """Those of a block."""
+        return self.tiling.samples
+
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loop over blocks: transform both, multiply and sum."""
         x, dy, scratch, du = pointers
