@@ -311,9 +311,9 @@ class Function:
         alignment = _align(value.type, align)
         self.emit_void(f"store {value.type} {value.text}, ptr {pointer.text}, align {alignment}")
 
-    def prefetch(self, pointer: Value) -> None:
-        """Ask for a cache line that is read soon."""
-        hints = [constant(I32, n) for n in (0, 3, 1)]
+    def prefetch(self, pointer: Value, *, write: bool = False) -> None:
+        """Ask for a cache line that is read (or written) soon."""
+        hints = [constant(I32, n) for n in (int(write), 3, 1)]
         self.module.declare("llvm.prefetch.p0", VOID, [POINTER, I32, I32, I32])
         listed = ", ".join(f"{hint.type} {hint.text}" for hint in hints)
         self.emit_void(f"call void @llvm.prefetch.p0(ptr {pointer.text}, {listed})")

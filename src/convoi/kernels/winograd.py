@@ -25,17 +25,19 @@ from convoi.kernels.winograd_forms import FORMS, Place, apply_along
 from convoi.kernels.winograd_tiles import (
     Block,
     BlockWalk,
+    Stream,
     TilePlace,
     Tiling,
     Validity,
     each_run,
     grid_offsets,
+    prefetch_ahead,
     tile_start,
     transform_tiles,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from convoi.codegen.builder import Function
     from convoi.kernels.layout import Layout
@@ -93,18 +95,29 @@ class WinogradCorrelate(Kernel):
         def one(block: Block) -> None:
             transform_tiles(walk, block, x, self.x, self.offset, form.input, scratch)
             products = f.at(scratch, self.tiling.scratch(self.x), self.x.element)
-            self._multiply(f, block, u, scratch, products)
+            streams = [Stream(p, t) for p, t in zip(rest, self.tensors, strict=True)]
+            streams.append(Stream(y, self.y, write=True))
+            prefetch = prefetch_ahead(f, self.tiling, block, streams)
+            self._multiply(f, block, (u, scratch, products), prefetch)
             self._transform_back(walk, block, products, bias, rest, y)
 
         walk.blocks(call.count, one)
 
-    def _multiply(self, f: Function, block: Block, u: Value, v: Value, products: Value) -> None:
+    def _multiply(
+        self,
+        f: Function,
+        block: Block,
+        memory: tuple[Value, Value, Value],
+        prefetch: Callable[[Index], None],
+    ) -> None:
         """Emit M[f] = V[f] U[f] for all transformed positions f."""
+        u, v, products = memory
         element, lanes = self.y.element, self.y.lanes
         channels = self.x.channels
         group_sizes = [(size, len(list(g))) for size, g in itertools.groupby(self.product.blocks)]
 
         def one_position(number: Index, _: object) -> None:
+            prefetch(number)
             v_here = f.at(v, f.mul(number, self.tiling.plane(self.x)), element)
             m_here = f.at(products, f.mul(number, self.tiling.plane(self.y)), element)
             u_here = f.at(u, f.mul(number, channels * self.y.stride), element)

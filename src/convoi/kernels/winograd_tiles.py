@@ -214,6 +214,58 @@ def tile_start(
     return found
 
 
+@dataclass(frozen=True)
+class Stream:
+    """An activation that a kernel passes through, block by block."""
+
+    pointer: Value
+    layout: Layout
+    write: bool = False
+
+
+def prefetch_ahead(
+    f: Function, tiling: Tiling, block: Block, streams: Sequence[Stream]
+) -> Callable[[Index], None]:
+    """Return what emits, for each transformed position, its share of prefetches.
+
+    While a block's products are summed, memory has nothing else to do. What is asked for is the
+    memory of the next row of blocks, which lies a row of blocks further on: a batch is larger than
+    the caches, and its samples follow one another.
+    """
+    rows, columns = tiling.tiles
+    per_row = -(-columns // tiling.columns)
+    blocks = -(-rows // tiling.rows) * per_row
+    ordinal = f.add(
+        f.mul(_quotient(f, block.row, tiling.rows), per_row),
+        _quotient(f, block.column, tiling.columns),
+    )
+    areas = []
+    for stream in streams:
+        layout = stream.layout
+        line = ALIGNMENT // layout.element.size
+        lines = -(-layout.size * tiling.samples // (blocks * line))
+        start = f.add(
+            f.mul(block.sample, layout.size), f.mul(f.add(ordinal, per_row), lines * line)
+        )
+        share = -(-lines // tiling.positions)
+        areas.append((stream, f.at(stream.pointer, start, layout.element), share, line))
+
+    def emit(position: Index) -> None:
+        for stream, start, share, line in areas:
+            first = f.at(start, f.mul(position, share * line), stream.layout.element)
+            for i in range(share):
+                there = f.at(first, i * line, stream.layout.element)
+                f.prefetch(there, write=stream.write)
+
+    return emit
+
+
+def _quotient(f: Function, number: Index, divisor: int) -> Index:
+    if isinstance(number, int):
+        return number // divisor
+    return number if divisor == 1 else f.integer("sdiv", number, divisor)
+
+
 def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to
     walk: BlockWalk,
     block: Block,

@@ -20,7 +20,14 @@ from convoi.codegen.types import I64, Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.layout import Layout
 from convoi.kernels.winograd_forms import FORMS, Place, apply_along, transposed
-from convoi.kernels.winograd_tiles import Block, BlockWalk, Tiling, transform_tiles
+from convoi.kernels.winograd_tiles import (
+    Block,
+    BlockWalk,
+    Stream,
+    Tiling,
+    prefetch_ahead,
+    transform_tiles,
+)
 from convoi.runtime.buffers import ALIGNMENT, round_up
 
 if TYPE_CHECKING:
@@ -218,19 +225,28 @@ class WinogradWeightGradient(Kernel):
                     begins = f.integer("and", begins, f.compare("eq", index, 0))
                 elif index != 0:
                     begins = constant(begins.type, 0)
-            self._multiply(f, block, scratch, gradients, du, begins)
+            streams = [Stream(x, self.x), Stream(dy, self.dy)]
+            prefetch = prefetch_ahead(f, self.tiling, block, streams)
+            self._multiply(f, block, (scratch, gradients, du), begins, prefetch)
 
         walk.blocks(call.count, one)
 
-    def _multiply(  # noqa: PLR0917 - the operands of the products
-        self, f: Function, block: Block, v: Value, d: Value, du: Value, begins: Value
+    def _multiply(
+        self,
+        f: Function,
+        block: Block,
+        memory: tuple[Value, Value, Value],
+        begins: Value,
+        prefetch: Callable[[Index], None],
     ) -> None:
         """Emit dU[f] += V[f]^T D[f] for all transformed positions f."""
+        v, d, du = memory
         element, lanes = self.dy.element, self.dy.lanes
         channels = self.weights.inputs
         total = sum(self.weights.blocks) * lanes * channels
 
         def one_position(number: Index, _: object) -> None:
+            prefetch(number)
             v_here = f.at(v, f.mul(number, self.tiling.plane(self.x)), element)
             d_here = f.at(d, f.mul(number, self.tiling.plane(self.dy)), element)
             du_here = f.at(du, f.mul(number, total), element)
