@@ -7,7 +7,7 @@ import pytest
 
 from convoi import ops
 from convoi.codegen.target import current_target
-from convoi.compiler.host import pack_address
+from convoi.compiler.host import Packer
 from convoi.compiler.pipeline import compile_inference, compile_training
 from convoi.compiler.sources import open_source
 from convoi.graph import INPUT, Builder, Graph
@@ -57,4 +57,4 @@ def test_the_kernel_for_contiguous_arrays_is_at_hand() -> None:
     compiled = compile_inference(network((1, 8, 8), conv(4, (3, 3))), "float32", target)
     (pack,) = (call for call in compiled.plan.calls if call.label == "pack")
     source = open_source(np.zeros((2, 1, 8, 8), np.float32), (1, 8, 8))
-    assert pack_address(compiled, source, target, augment=False) == pack.address
+    assert Packer(compiled, target, augment=False).address(source) == pack.address

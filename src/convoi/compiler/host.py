@@ -89,23 +89,34 @@ def read_parameter(
     return place.packing.unpack(packed, shape)
 
 
-def pack_address(compiled: Compiled, source: Source, target: Target, *, augment: bool) -> int:
-    """Return the address of the packing kernel for the dtype and strides of a source."""
-    kernel = Pack(
-        compiled.input,
-        source.dtype,
-        augment,
-        contiguous=source.contiguous,
-        channels_last=source.channels_last,
-    )
-    return kernel_address(kernel, target)
+class Packer:
+    """The packing kernels of a program, one for each dtype and arrangement of a source."""
 
+    def __init__(self, compiled: Compiled, target: Target, *, augment: bool) -> None:
+        self._layout = compiled.input
+        self._target = target
+        self._augment = augment
+        self._addresses: dict[tuple[str, bool, bool], int] = {}
 
-def set_source(
-    instance: Instance, compiled: Compiled, source: Source, target: Target, *, augment: bool
-) -> None:
-    """Let an instance pack samples of a source."""
-    instance.set_kernel(PACK, pack_address(compiled, source, target, augment=augment))
+    def set_source(self, instance: Instance, source: Source) -> None:
+        """Let an instance pack samples of a source."""
+        instance.set_kernel(PACK, self.address(source))
+
+    def address(self, source: Source) -> int:
+        """Return the address of the kernel for a source."""
+        key = (source.dtype, source.contiguous, source.channels_last)
+        address = self._addresses.get(key)
+        if address is None:
+            dtype, contiguous, channels_last = key
+            kernel = Pack(
+                self._layout,
+                dtype,
+                self._augment,
+                contiguous=contiguous,
+                channels_last=channels_last,
+            )
+            address = self._addresses[key] = kernel_address(kernel, self._target)
+        return address
 
 
 def sample_table(

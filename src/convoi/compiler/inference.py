@@ -11,15 +11,16 @@ from convoi.codegen.target import current_target
 from convoi.codegen.types import FLOATS
 from convoi.compiler.boundary import GEOMETRY, SAMPLES, SOURCE
 from convoi.compiler.host import (
+    Packer,
     check_parameters,
     sample_table,
-    set_source,
     store_parameters,
     worker_pool,
 )
 from convoi.compiler.pipeline import OUTPUT, PRECISIONS, Precision, compile_inference
 from convoi.compiler.sources import Source, open_source
 from convoi.graph import INPUT, Graph
+from convoi.runtime.buffers import address_of
 from convoi.runtime.program import Instance, Space
 from convoi.runtime.report import Report
 from convoi.runtime.threads import resolve_threads
@@ -27,7 +28,7 @@ from convoi.runtime.threads import resolve_threads
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from convoi.ops import Array
 
@@ -73,11 +74,12 @@ class InferenceProgram:
             )
             self._pool = worker_pool(self._target)
         self._report.plan(self._compiled.plan)
+        self._packer = Packer(self._compiled, self._target, augment=False)
         self._input_shape = graph.shape(INPUT)
         self._output_shape = graph.shape(graph.outputs[0])
         self._first = Instance(self._compiled.plan, self._threads)
         self._free = [self._first]
-        self._table = sample_table(self._rank, None, 256, augment=False)
+        self._table = self._table_of(256)
 
     @property
     def _rank(self) -> int:
@@ -128,6 +130,11 @@ class InferenceProgram:
                 self._free.append(instance)
         return output
 
+    def _table_of(self, samples: int) -> tuple[NDArray[np.void], int]:
+        """Return the table of samples in their order, and its address."""
+        table = sample_table(self._rank, None, samples, augment=False)
+        return table, address_of(table)
+
     def _take(self) -> Instance:
         """Return an instance that nobody else uses; lists are safe among threads."""
         try:
@@ -139,18 +146,18 @@ class InferenceProgram:
         samples = len(output)
         if source.rows is not None:
             table = sample_table(self._rank, source.rows, samples, augment=False)
+            address = address_of(table)
         else:
             # Another thread may put a shorter table in its place meanwhile.
-            table = self._table
+            table, address = self._table
             if len(table) < samples:
-                samples_ahead = max(samples, 2 * len(table))
-                table = self._table = sample_table(self._rank, None, samples_ahead, augment=False)
-        set_source(instance, self._compiled, source, self._target, augment=False)
+                table, address = self._table = self._table_of(max(samples, 2 * len(table)))
+        self._packer.set_source(instance, source)
         instance.prepare(samples)
         external = {
             SOURCE: source.address,
-            GEOMETRY: source.geometry.ctypes.data,
-            SAMPLES: table.ctypes.data,
-            OUTPUT: output.ctypes.data,
+            GEOMETRY: source.geometry_address,
+            SAMPLES: address,
+            OUTPUT: address_of(output),
         }
         self._report.run(instance, self._pool, external, samples)

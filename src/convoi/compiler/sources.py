@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 from convoi.kernels.pack_rows import SOURCE_TYPES
 from convoi.kernels.packing import adjacency
+from convoi.runtime.buffers import address_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -24,9 +26,10 @@ class Source:
     array: Array
     rows: NDArray[np.int64] | None
     """The samples to read; None: all, in their order."""
+    dtype: str
     geometry: NDArray[np.int64]
     """Byte strides: of samples, channels and each spatial axis."""
-    dtype: str
+    geometry_address: int
     contiguous: bool
     """Whether the last axis has unit stride."""
     channels_last: bool
@@ -35,7 +38,7 @@ class Source:
     @property
     def address(self) -> int:
         """Where the first element lies."""
-        return int(self.array.ctypes.data)
+        return address_of(self.array)
 
     def __len__(self) -> int:
         """Return the number of samples to read."""
@@ -71,14 +74,30 @@ def open_source(X: ArrayLike, input_shape: Shape, indices: ArrayLike | None = No
         )
         raise ArgumentTypeError(message)
     rows = None if indices is None else _checked_rows(indices, len(array))
-    if array.dtype.name not in SOURCE_TYPES or not array.dtype.isnative:
+    name = _readable(array.dtype)
+    if name is None:
         if rows is not None:
             array, rows = array[rows], None
         exact_in_float32 = array.dtype.itemsize <= np.dtype(np.float16).itemsize
         array = array.astype(np.float32 if exact_in_float32 else np.float64)
-    contiguous, channels_last = adjacency(array.strides, array.itemsize, input_shape[0])
-    strides = np.array(array.strides, np.int64)
-    return Source(array, rows, strides, array.dtype.name, contiguous, channels_last)
+        name = array.dtype.name
+    return Source(array, rows, name, *_geometry(array.strides, array.itemsize, input_shape[0]))
+
+
+@lru_cache(maxsize=None)
+def _readable(dtype: np.dtype[Any]) -> str | None:
+    """Return the name of a dtype that packing reads, None for others."""
+    return dtype.name if dtype.isnative and dtype.name in SOURCE_TYPES else None
+
+
+@lru_cache(maxsize=256)
+def _geometry(
+    strides: tuple[int, ...], itemsize: int, channels: int
+) -> tuple[NDArray[np.int64], int, bool, bool]:
+    """Return strides as kernels read them, and what they mean for packing."""
+    geometry = np.array(strides, np.int64)
+    geometry.flags.writeable = False
+    return geometry, address_of(geometry), *adjacency(strides, itemsize, channels)
 
 
 def _checked_rows(indices: ArrayLike, samples: int) -> NDArray[np.int64]:

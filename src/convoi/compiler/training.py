@@ -14,9 +14,9 @@ from convoi.codegen.types import FLOATS
 from convoi.compiler.batches import Batch, Transforms, check_targets, check_weights, source_table
 from convoi.compiler.boundary import GEOMETRY, SAMPLES, SOURCE
 from convoi.compiler.host import (
+    Packer,
     check_parameters,
     read_parameter,
-    set_source,
     store_parameters,
     typed_memory,
     worker_pool,
@@ -37,6 +37,7 @@ from convoi.compiler.update import (
 from convoi.errors import ArgumentError
 from convoi.graph import INPUT, TARGET, WEIGHT, Graph
 from convoi.kernels.optimizer import HYPER
+from convoi.runtime.buffers import address_of
 from convoi.runtime.program import Instance
 from convoi.runtime.report import Report
 from convoi.runtime.threads import resolve_threads
@@ -130,6 +131,7 @@ class TrainingProgram:
             self._frame = Frame(self._compiled.plan, self._compiled.memory, dtype, self._target)
             plan = self._frame.with_reduction() if rule is None else self._frame.with_update(rule)
         self._report.plan(plan)
+        self._packer = Packer(self._compiled, self._target, augment=augment)
         self._instance = Instance(plan, self._threads)
         self._gradient_instance = self._instance if rule is None else None
         self._fill_tables()
@@ -336,15 +338,15 @@ class TrainingProgram:
         hyper["chunk_bytes"] = self._frame.chunk_bytes
         if SEED_BLOCK.name in instance.fixed_memory():
             typed_memory(instance, SEED_BLOCK.name, "uint64")[0] = seed % 2**64
-        set_source(instance, self._compiled, batch.source, self._target, augment=self.augment)
+        self._packer.set_source(instance, batch.source)
         external = {
             SOURCE: batch.source.address,
-            GEOMETRY: batch.source.geometry.ctypes.data,
-            SAMPLES: batch.table.ctypes.data,
-            TARGET: batch.target.ctypes.data,
-            WEIGHT: batch.weight.ctypes.data,
-            LOSS: losses.ctypes.data,
-            PREDICTION: prediction.ctypes.data,
+            GEOMETRY: batch.source.geometry_address,
+            SAMPLES: address_of(batch.table),
+            TARGET: address_of(batch.target),
+            WEIGHT: address_of(batch.weight),
+            LOSS: address_of(losses),
+            PREDICTION: address_of(prediction),
         }
         self._report.run(instance, self._pool, external, samples)
         return float(losses.sum(dtype=np.float64)), prediction

@@ -50,6 +50,8 @@ def check_samples(X: ArrayLike, input_shape: Shape, dtype: np.dtype[Any]) -> NDA
         If they have another shape; the message says what to do where that is plain.
     """
     array = np.asarray(X)
+    if array.dtype is dtype and array.shape[1:] == input_shape and array.ndim:
+        return array
     if array.dtype.kind not in _REAL:
         raise ArgumentTypeError(
             f"The samples X must be real numbers. Got {describe(array)} instead."

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -40,26 +39,23 @@ class Predictor:
 
     def __call__(self, X: NDArray[Any], parameters: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Return the network's output for samples; `parameters` are never modified in place."""
-        with self._program_with(parameters) as program:
-            return program(X)
-
-    @contextmanager
-    def _program_with(self, parameters: Mapping[str, NDArray[Any]]) -> Iterator[InferenceProgram]:
         with self._lock:
             program = self._ready(parameters)
             self._running += 1
         try:
-            yield program
+            return program(X)
         finally:
             with self._lock:
                 if program is self._program:
                     self._running -= 1
 
     def _ready(self, parameters: Mapping[str, NDArray[Any]]) -> InferenceProgram:
+        if self._program is not None and self._loaded is parameters:
+            return self._program
         # Deferred, because compiling needs llvmlite and describing a network does not.
         from convoi.compiler import InferenceProgram  # noqa: PLC0415
 
-        if self._program is None or (self._loaded is not parameters and self._running):
+        if self._program is None or self._running:
             self._program = InferenceProgram(
                 self._graph,
                 dtype=self._dtype.name,
@@ -67,7 +63,6 @@ class Predictor:
                 precision=self._precision,
             )
             self._loaded, self._running = None, 0
-        if self._loaded is not parameters:
-            self._program.load(dict(parameters))
-            self._loaded = parameters
+        self._program.load(dict(parameters))
+        self._loaded = parameters
         return self._program

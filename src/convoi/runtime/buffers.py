@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,13 @@ def aligned_zeros(size: int, dtype: str = "float32", *, alignment: int = ALIGNME
     raw = np.zeros(size * itemsize + alignment, np.uint8)
     start = -raw.ctypes.data % alignment
     return raw[start : start + size * itemsize].view(dtype)
+
+
+def address_of(array: NDArray[Any]) -> int:
+    """Return where an array's data lies: for most arrays several times as quick as NumPy."""
+    if array.flags.carray and array.size:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    return int(array.ctypes.data)
 
 
 def round_up(size: int, granule: int) -> int:

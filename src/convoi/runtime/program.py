@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convoi.errors import CompilationError
-from convoi.runtime.buffers import ALIGNMENT, aligned_zeros, round_up
+from convoi.runtime.buffers import ALIGNMENT, address_of, aligned_zeros, round_up
 from convoi.runtime.tables import ARGUMENT, CALL, MAX_ARGUMENTS, PROGRAM, SEGMENT
 
 if TYPE_CHECKING:
@@ -188,11 +188,21 @@ class Instance:
         self._arguments = self._argument_table(arguments)
         self._segments = _segment_table(plan)
         self._program = _program_table(self._segments, self._calls, self._arguments)
+        self._address = address_of(self._program)
+        # Single words are written through these several times as quickly as through NumPy.
+        self._argument_words = memoryview(self._arguments.reshape(-1))
+        self._segment_words = memoryview(self._segments.reshape(-1))
         self._external = {
-            buffer.name: np.flatnonzero(self._owner == self._number[buffer.name])
+            buffer.name: self._bases_of(buffer.name)
             for buffer in plan.buffers
             if buffer.space is Space.EXTERNAL
         }
+        self._counters = [
+            number * SEGMENT.words + word
+            for number in range(len(plan.segments))
+            for word in (SEGMENT.next_chunk, SEGMENT.chunks_done)
+        ]
+        self._most_chunks = 1
         self._memory: dict[str, NDArray[Any]] = {}
         self._bases = np.zeros(len(self._buffers), np.int64)
         self._capacity = {Space.BATCH: 0, Space.CHUNK: 0}
@@ -217,8 +227,9 @@ class Instance:
 
     def set_kernel(self, label: str, address: int) -> None:
         """Let the calls of a label run another kernel with the same arguments."""
-        self._replaced[label] = address
-        self._calls[self._labels[label], CALL.kernel] = address
+        if self._replaced.get(label) != address:
+            self._replaced[label] = address
+            self._calls[self._labels[label], CALL.kernel] = address
 
     def _allocate(
         self, space: Space, units: int, shared: Mapping[str, NDArray[np.uint8]] | None = None
@@ -242,6 +253,13 @@ class Instance:
                 self._allocate(space, units)
                 self._capacity[space] = units
         self._refresh()
+
+    def _bases_of(self, buffer: str) -> list[tuple[int, int]]:
+        """Return the words that hold addresses in a buffer, and what each adds to its address."""
+        rows = np.flatnonzero(self._owner == self._number[buffer])
+        return [
+            (int(row) * ARGUMENT.words + ARGUMENT.base, int(self._offset[row])) for row in rows
+        ]
 
     def _argument_table(self, arguments: Sequence[Argument]) -> NDArray[np.int64]:
         table = np.zeros((len(arguments), ARGUMENT.words), np.int64)
@@ -273,13 +291,14 @@ class Instance:
                 if segment.extent is Extent.BATCH:
                     row[SEGMENT.samples] = samples
                     row[SEGMENT.chunks] = chunking.count(samples, segment.convoy)
+            self._most_chunks = int(self._segments[:, SEGMENT.chunks].max(initial=1))
             self._samples = samples
         return chunks
 
     def run(self, pool: Pool, external: Mapping[str, int]) -> None:
         """Run a prepared batch; external buffers are given by their addresses."""
         self._bind(external)
-        pool.execute(int(self._program.ctypes.data), self.threads)
+        pool.execute(self._address, min(self.threads, self._most_chunks))
 
     def run_timed(self, pool: Pool, external: Mapping[str, int]) -> list[float]:
         """Run a prepared batch segment by segment; return the seconds that each took."""
@@ -296,10 +315,14 @@ class Instance:
 
     def _bind(self, external: Mapping[str, int]) -> None:
         """Write the addresses of external buffers, and begin all segments anew."""
-        for name, rows in self._external.items():
-            self._arguments[rows, ARGUMENT.base] = external[name] + self._offset[rows]
-        self._segments[:, SEGMENT.next_chunk] = 0
-        self._segments[:, SEGMENT.chunks_done] = 0
+        words = self._argument_words
+        for name, places in self._external.items():
+            base = external[name]
+            for word, offset in places:
+                words[word] = base + offset
+        words = self._segment_words
+        for word in self._counters:
+            words[word] = 0
 
 
 def _call_table(plan: Plan) -> NDArray[np.int64]:
