@@ -215,8 +215,8 @@ def _cost(name: str, spatial: tuple[int, ...], channels: int, vectors: int, lane
 
 def _transform_cost(form: Form, rank: int, matrix: Matrix, size: int) -> float:
     """Return the cycles of a tile's transform, per vector; ``size`` is what a line becomes."""
-    lines = sum(size**axis * form.size ** (rank - 1 - axis) for axis in range(rank))
-    return lines * operations(matrix) + POSITION_COST * float(form.size**rank)
+    lines = sum(int(size**axis * form.size ** (rank - 1 - axis)) for axis in range(rank))
+    return lines * operations(matrix) + POSITION_COST * int(form.size**rank)
 
 
 def _memory(size: int) -> WeightMemory:

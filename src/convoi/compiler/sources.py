@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,7 +84,7 @@ def open_source(X: ArrayLike, input_shape: Shape, indices: ArrayLike | None = No
     return Source(array, rows, name, *_geometry(array.strides, array.itemsize, input_shape[0]))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _readable(dtype: np.dtype[Any]) -> str | None:
     """Return the name of a dtype that packing reads, None for others."""
     return dtype.name if dtype.isnative and dtype.name in SOURCE_TYPES else None

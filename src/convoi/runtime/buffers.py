@@ -30,7 +30,7 @@ def aligned_zeros(size: int, dtype: str = "float32", *, alignment: int = ALIGNME
 def address_of(array: NDArray[Any]) -> int:
     """Return where an array's data lies: for most arrays several times as quick as NumPy."""
     if array.flags.carray and array.size:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     return int(array.ctypes.data)
 
 

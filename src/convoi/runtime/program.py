@@ -190,8 +190,8 @@ class Instance:
         self._program = _program_table(self._segments, self._calls, self._arguments)
         self._address = address_of(self._program)
         # Single words are written through these several times as quickly as through NumPy.
-        self._argument_words = memoryview(self._arguments.reshape(-1))
-        self._segment_words = memoryview(self._segments.reshape(-1))
+        self._argument_words = self._arguments.reshape(-1).data
+        self._segment_words = self._segments.reshape(-1).data
         self._external = {
             buffer.name: self._bases_of(buffer.name)
             for buffer in plan.buffers
