@@ -290,8 +290,13 @@ class _Emitter:
         self._finish(place, offsets, block, accumulators)
 
     def _prefetch(self, place: _Place, offsets: list[_Offsets], block: _Block) -> None:
-        """Ask for what the epilogue reads: it is often far away, and needed all at once."""
+        """Ask for what the epilogue reads and writes: often far away, and needed all at once."""
         f = self.f
+        first = f.at(self.y, f.add(place.y, block.channel), self.element)
+        for offset in offsets:
+            for v in range(block.vectors):
+                at = f.at(first, offset.y + v * self.vector.lanes, self.element)
+                f.prefetch(at, write=True)
         for i, (pointer, start) in enumerate(zip(self.tensors, place.tensors, strict=True)):
             first = f.at(pointer, f.add(start, block.channel), self.element)
             for offset in offsets:
