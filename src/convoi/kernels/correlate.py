@@ -133,15 +133,20 @@ class _Emitter:
 
     def emit(self, call: CallArguments) -> None:
         f, tile = self.f, self.k.tile
-        whole: Index = call.count
-        if tile.samples > 1:
-            groups = f.integer("sdiv", call.count, tile.samples)
-            whole = f.mul(groups, tile.samples)
+        # What is left of a small batch is taken in tiles of half the size, and so on.
+        sizes = [tile.samples >> k for k in range(tile.samples.bit_length())]
+        ends = [f.sub(call.count, f.integer("srem", call.count, n)) for n in sizes[:-1]]
+        ends.append(call.count)
 
         def samples(body: Callable[[Index, int], None]) -> None:
-            f.loop(whole, lambda s, _: body(s, tile.samples), step=tile.samples)
-            if tile.samples > 1:
-                f.loop(call.count, lambda s, _: body(s, 1), start=whole)
+            start: Index = 0
+            for size, end in zip(sizes, ends, strict=True):
+
+                def one(s: Index, _: object, size: int = size) -> None:
+                    body(s, size)
+
+                f.loop(end, one, start=start, step=size)
+                start = end
 
         if self.k.weights.size * self.element.size > KEPT_WEIGHTS:
             self._each_block(
