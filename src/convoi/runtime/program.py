@@ -257,9 +257,7 @@ class Instance:
     def _bases_of(self, buffer: str) -> list[tuple[int, int]]:
         """Return the words that hold addresses in a buffer, and what each adds to its address."""
         rows = np.flatnonzero(self._owner == self._number[buffer])
-        return [
-            (int(row) * ARGUMENT.words + ARGUMENT.base, int(self._offset[row])) for row in rows
-        ]
+        return [(int(row) * ARGUMENT.words + ARGUMENT.base, int(self._offset[row])) for row in rows]
 
     def _argument_table(self, arguments: Sequence[Argument]) -> NDArray[np.int64]:
         table = np.zeros((len(arguments), ARGUMENT.words), np.int64)
