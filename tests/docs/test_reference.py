@@ -29,9 +29,15 @@ def test_every_public_name_stands_in_the_reference(module):
 
 @pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if recipe.axes == 2])
 def test_the_recipes_for_images_stand_in_the_guide(recipe):
-    row = (
-        f" | {recipe.epochs} | {recipe.batch_size} | {recipe.learning_rate} | {recipe.augment} |\n"
+    cells = (
+        recipe.epochs,
+        recipe.batch_size,
+        recipe.learning_rate,
+        recipe.augment,
+        recipe.label_smoothing,
+        recipe.weight_decay,
     )
+    row = f" | {' | '.join(map(str, cells))} |\n"
     samples = f"up to {recipe.samples:,}" if recipe.samples else "more"
     guide = (DOCS / "estimators.md").read_text(encoding="utf-8")
     assert re.search(rf"^\| {samples}( images)?{re.escape(row)}", guide, re.MULTILINE)

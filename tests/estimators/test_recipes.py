@@ -30,4 +30,5 @@ def test_every_row_can_be_used(recipe):
     assert recipe.batch_size >= 1
     assert recipe.learning_rate > 0
     assert 0 <= recipe.label_smoothing < 1
+    assert recipe.optimizer.weight_decay == recipe.weight_decay >= 0
     assert recipe.reason

@@ -276,7 +276,7 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
                 objective.data.y,
                 epochs=recipe.epochs if is_auto(self.epochs) else self.epochs,
                 batch_size=recipe.batch_size if is_auto(self.batch_size) else self.batch_size,
-                optimizer=self.optimizer,
+                optimizer=recipe.optimizer if is_auto(self.optimizer) else self.optimizer,
                 learning_rate=rate,
                 schedule=self.schedule,
                 loss=objective.loss,
@@ -302,7 +302,8 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
         network: Network | None = getattr(self, "network_", None)
         objective = self._objective(data, recipe, reset=network is None)
         seeds = self._seeds()
-        optimizer = as_optimizer(self.optimizer, owner)
+        chosen = recipe.optimizer if is_auto(self.optimizer) else self.optimizer
+        optimizer = as_optimizer(chosen, owner)
         augment = recipe.augment if is_auto(self.augment) else self.augment
         rate = self.learning_rate
         settings = Pass(

@@ -51,8 +51,9 @@ class ImageClassifier(ClassifierMixin, ImageEstimator):
         How often each sample is used. ``'auto'`` here and below depends on the training set.
     batch_size : int or 'auto', default='auto'
         Largest number of samples in a step.
-    optimizer : Optimizer or {'sgd', 'adam', 'adamw'}, default='adamw'
-        How gradients change the parameters.
+    optimizer : Optimizer or {'auto', 'sgd', 'adam', 'adamw'}, default='auto'
+        How gradients change the parameters; ``'auto'`` is AdamW with a weight decay that depends on
+        the training set.
     learning_rate : float or 'auto', default='auto'
         The largest learning rate.
     schedule : Schedule or {'constant', 'cosine', 'one_cycle', 'step'}, default='one_cycle'

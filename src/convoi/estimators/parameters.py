@@ -40,7 +40,7 @@ class Parameters:
     image_shape: Sequence[int] | None = None
     epochs: int | Auto = "auto"
     batch_size: int | Auto = "auto"
-    optimizer: Optimizer | str = "adamw"
+    optimizer: Optimizer | str = "auto"
     learning_rate: float | Auto = "auto"
     schedule: Schedule | str = "one_cycle"
     augment: Augment | str | None = "auto"
@@ -59,7 +59,8 @@ class Parameters:
         check_image_shape(self.image_shape, owner)
         check_integer_or_auto(self.epochs, "epochs", owner)
         check_integer_or_auto(self.batch_size, "batch_size", owner)
-        as_optimizer(self.optimizer, owner)
+        if not is_auto(self.optimizer):
+            as_optimizer(self.optimizer, owner)
         if not is_auto(self.learning_rate):
             check_real(self.learning_rate, "learning_rate", owner, minimum=0, exclude_minimum=True)
         as_schedule(self.schedule, owner)

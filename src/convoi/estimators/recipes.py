@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from convoi.training import AdamW
+
 if TYPE_CHECKING:
     from convoi.ops import Shape
+    from convoi.training.optimizers import Optimizer
 
 __all__ = ["RECIPES", "Recipe", "choose_recipe"]
 
@@ -32,6 +35,8 @@ class Recipe:
         Augmentation by name.
     label_smoothing : float
         Of classifiers.
+    weight_decay : float
+        Of AdamW.
     reason : str
         Why the row is as it is.
     """
@@ -43,7 +48,13 @@ class Recipe:
     learning_rate: float
     augment: str | None
     label_smoothing: float
+    weight_decay: float
     reason: str
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimiser."""
+        return AdamW(weight_decay=self.weight_decay)
 
     def augmentation(self, mirrored: bool) -> str | None:  # noqa: FBT001 - the one fact it needs
         """Return the name of the augmentation; images that may be mirrored also are."""
@@ -51,13 +62,13 @@ class Recipe:
 
 
 RECIPES: tuple[Recipe, ...] = (
-    Recipe(0, 50, 150, 32, 1e-2, None, 0.0, "few rows: hundreds of steps take milliseconds"),
-    Recipe(0, 1_000, 40, 32, 1e-2, None, 0.0, "several hundred steps"),
-    Recipe(0, 0, 20, 128, 3e-3, None, 0.0, "many rows: an epoch has many steps"),
-    Recipe(2, 50, 150, 32, 5e-3, "light", 0.0, "few images: hundreds of steps"),
-    Recipe(2, 1_000, 60, 32, 5e-3, "light", 0.0, "a thousand steps and more"),
-    Recipe(2, 5_000, 40, 64, 5e-3, "light", 0.0, "a thousand steps and more"),
-    Recipe(2, 0, 16, 128, 1e-2, "light", 0.0, "many images: an epoch has many steps"),
+    Recipe(0, 50, 150, 32, 1e-2, None, 0.0, 0.01, "few rows: hundreds of steps take milliseconds"),
+    Recipe(0, 1_000, 40, 32, 1e-2, None, 0.0, 0.01, "several hundred steps"),
+    Recipe(0, 0, 20, 128, 3e-3, None, 0.0, 0.01, "many rows: an epoch has many steps"),
+    Recipe(2, 50, 150, 32, 5e-3, "light", 0.0, 0.01, "few images: hundreds of steps"),
+    Recipe(2, 1_000, 60, 32, 5e-3, "light", 0.0, 0.01, "a thousand steps and more"),
+    Recipe(2, 5_000, 40, 64, 5e-3, "light", 0.0, 0.01, "a thousand steps and more"),
+    Recipe(2, 0, 20, 128, 1e-2, "light", 0.1, 0.05, "many images: an epoch has many steps"),
 )
 """What :func:`choose_recipe` chooses from, top to bottom."""
 
