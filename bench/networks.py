@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from bench.agreement import disagreement
 from bench.comparison import Comparison, Contender
 from bench.ours import SETTING
-from bench.peers import NOT_TRIED
+from bench.peers import NOT_TRIED, PYTORCH
 from bench.process import WorkerError
 from bench.task import Mode, Task, read_arrays, write_batch
-from bench.workloads import WORKLOADS, Workload, random_batch
+from bench.workloads import LOCAL_WORKLOADS, WORKLOADS, Workload, random_batch
 from convoi.graph.serialize import graph_to_dict
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bench.options import Options
-    from bench.peers import Side, Sides
+    from bench.peers import Peer, Side, Sides
     from bench.process import Worker
     from convoi import Network
 
@@ -44,6 +44,14 @@ class Measure:
     """Samples in a batch; None: as many as the network is trained with."""
     passes: int
     """What a run costs, in forward passes."""
+    workloads: tuple[Workload, ...] = WORKLOADS
+    peers: tuple[str, ...] | None = None
+    """Names of the peers that have what these networks need; None: all."""
+
+    def has(self, peer: Peer, samples: int) -> bool:
+        """Tell whether a peer takes part."""
+        able = self.peers is None or peer.name in self.peers
+        return able and peer.takes(self.mode, samples)
 
     def takes(self, workload: Workload) -> bool:
         """Tell whether a network is measured: large ones only where it takes seconds."""
@@ -52,6 +60,8 @@ class Measure:
         return self.samples is not None and self.samples <= workload.most_samples
 
 
+UNFOLDED = (LOCAL_WORKLOADS, (PYTORCH.name,))
+"""Networks of local layers, which PyTorch's users write with ``unfold``."""
 COMPARISONS = {
     measure.name: measure
     for measure in (
@@ -60,14 +70,17 @@ COMPARISONS = {
         Measure("inference-64", "Predictions for 64 samples", "inference", 64, 1),
         Measure("inference-8", "Predictions for 8 samples", "inference", 8, 1),
         Measure("latency", "Prediction for one sample", "inference", 1, 1),
+        Measure("local", "Training step, unshared weights", "training", None, 3, *UNFOLDED),
+        Measure("local-inference", "Predictions, unshared weights", "inference", 64, 1, *UNFOLDED),
     )
 }
 
 
 def compare(measure: Measure, sides: Sides, options: Options) -> Iterator[Comparison]:
     """Measure each network."""
-    for workload in WORKLOADS:
-        if workload.name not in options.networks or not measure.takes(workload):
+    for workload in measure.workloads:
+        chosen = workload.name in options.networks or measure.workloads is not WORKLOADS
+        if not chosen or not measure.takes(workload):
             continue
         with tempfile.TemporaryDirectory() as folder:
             yield _Session(measure, workload, sides, options, Path(folder)).run()
@@ -109,7 +122,7 @@ class _Session:
         self.ours = self._prepare("Convoi", self.sides.ours, SETTING)
         contenders = [self.ours]
         for side in self.sides.peers:
-            if side.peer.takes(self.measure.mode, self.samples):
+            if self.measure.has(side.peer, self.samples):
                 contenders += [self._sure(side, setting) for setting in side.peer.settings]
                 contenders += self._compiled(side)
         for _ in range(self.options.rounds):

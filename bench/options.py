@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MEASURES = ("training", "inference", "latency", "startup", "kernels")
 """What is measured unless something is asked for."""
-MORE_MEASURES = ("inference-64", "inference-8")
+MORE_MEASURES = ("inference-64", "inference-8", "local", "local-inference")
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -7,6 +7,7 @@ between two layers.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -77,6 +78,50 @@ def _place(root: nn.Module, path: str, module: nn.Module) -> None:
             setattr(root, folder, nn.Module())
         root = getattr(root, folder)
     setattr(root, name, module)
+
+
+class UnfoldedLocal(nn.Module):
+    """Unshared weights as users of PyTorch write them: unfold, then multiply position by position.
+
+    The weight lies in memory as the batched product reads it, ``[position][C * taps][K]``; its
+    shape is Convoi's, ``(K, C * taps, positions)``.
+    """
+
+    def __init__(
+        self,
+        attributes: Mapping[str, Any],
+        shapes: Sequence[tuple[int, ...]],
+        positions: tuple[int, ...],
+    ) -> None:
+        super().__init__()
+        assert attributes["groups"] == 1, "nobody writes local layers with groups"
+        assert not attributes["flip"], "PyTorch only correlates"
+        rank = len(attributes["kernel"])
+        assert tuple(attributes["tile"]) == positions[-rank:], "weights are not shared"
+        filters, taps = shapes[0][0], math.prod(shapes[0][1 : 2 + rank])
+        count = math.prod(positions)
+        self.weight = nn.Parameter(torch.empty(count, taps, filters).permute(2, 1, 0))
+        self.bias = nn.Parameter(torch.empty(count, 1, filters).permute(2, 1, 0))
+        self.positions = positions
+
+        def in_two_axes(numbers: Sequence[int], height: int) -> tuple[int, int]:
+            first, second = (height, *numbers)[-2:]
+            return first, second
+
+        self.window = {
+            "kernel_size": in_two_axes(attributes["kernel"], 1),
+            "stride": in_two_axes(attributes["stride"], 1),
+            "dilation": in_two_axes(attributes["dilation"], 1),
+            "padding": in_two_axes([low for low, _ in attributes["padding"]], 0),
+        }
+        assert all(low == high for low, high in attributes["padding"]), "unfold pads both ends"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the layer's output."""
+        grid = x if x.ndim == 4 else x.unsqueeze(2)
+        columns = F.unfold(grid, **self.window).permute(2, 0, 1)
+        y = torch.baddbmm(self.bias.permute(2, 1, 0), columns, self.weight.permute(2, 1, 0))
+        return y.permute(1, 2, 0).reshape(len(x), -1, *self.positions)
 
 
 class _Builder:
@@ -151,6 +196,11 @@ class _Builder:
             bias=attributes["bias"],
         )
         return self._call_module(node, module, x)
+
+    def _add_tiled_conv(self, node: Description, x: fx.Node) -> fx.Node:
+        shapes = [self._shapes[name] for name in node["parameters"]]
+        positions = self._spatial(node["attributes"]["tile"], 1)
+        return self._call_module(node, UnfoldedLocal(node["attributes"], shapes, positions), x)
 
     def _add_dense(self, node: Description, x: fx.Node) -> fx.Node:
         units, features = self._shapes[node["parameters"][0]]

@@ -126,3 +126,19 @@ WORKLOADS = (
     ),
     Workload("ResNet-50 224", _imagenet_resnet((3, 4, 6, 3), bottleneck=True), (3, 224, 224), 8, 8),
 )
+
+
+def _local(kernel: int) -> Sequential:
+    return nn.Sequential(
+        nn.LocallyConnected(32, kernel, padding="same"), nn.ReLU(),
+        nn.LocallyConnected(32, kernel, padding="same"), nn.ReLU(),
+        nn.GlobalAveragePool(), nn.Dense(10),
+    )  # fmt: skip
+
+
+LOCAL_WORKLOADS = (
+    Workload("local, 3x3 on 8x8", _local(3), (16, 8, 8), 64),
+    Workload("local, 3x3 on 16x16", _local(3), (16, 16, 16), 64),
+    Workload("local, 5 on 100", _local(5), (8, 100), 64),
+)
+"""Networks of little but unshared weights: 3, 14 and 2.6 MB of them."""

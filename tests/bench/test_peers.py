@@ -61,8 +61,18 @@ def test_large_networks_are_measured_in_small_batches_only():
     large = [workload for workload in WORKLOADS if workload.most_samples is not None]
     assert large
     for workload in large:
-        measured = {name for name, measure in COMPARISONS.items() if measure.takes(workload)}
+        measures = {n: m for n, m in COMPARISONS.items() if workload in m.workloads}
+        measured = {name for name, measure in measures.items() if measure.takes(workload)}
         assert measured == {"inference-8", "latency"}
+
+
+def test_local_layers_are_compared_with_pytorch_alone():
+    measure = COMPARISONS["local"]
+    assert [peer.name for peer in PEERS if measure.has(peer, 64)] == ["PyTorch"]
+    assert [peer.name for peer in PEERS if COMPARISONS["training"].has(peer, 64)] == [
+        "PyTorch",
+        "JAX",
+    ]
 
 
 def test_networks_are_chosen_by_name():
