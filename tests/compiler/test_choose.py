@@ -136,3 +136,11 @@ def test_a_dense_layer_takes_several_samples_at_a_time() -> None:
     choice = choose.correlate_choice(y, forward_axes(op, ()), TARGETS[1])
     assert choice.tile.samples > 1
     assert choice.tile.positions == choice.tile.samples
+
+
+def test_convoys_outweigh_unshared_weights_that_each_of_them_reads_anew() -> None:
+    assert choose.convoy_size(300_000, 8) == 1
+    assert choose.convoy_size(300_000, 8, streamed_bytes=100_000) == 8
+    assert choose.convoy_size(300_000, 8, streamed_bytes=14_000_000) == 40
+    assert choose.convoy_size(300_000, 8, streamed_bytes=10**9) == choose.MOST_CONVOY
+    assert choose.convoy_size(10**8, 8, streamed_bytes=10**9) == 1

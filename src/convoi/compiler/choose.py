@@ -41,6 +41,8 @@ CONVOY_SHARE = 0.5
 SPILL = 2
 """How far a convoy may exceed the cache for the sake of dense layers (times its size)."""
 MOST_CONVOY = 64
+STREAMING_ARENA = 32 << 20
+"""Bytes that the activations of a convoy may take for the sake of unshared weights."""
 MOST_CHUNKS = 8
 MOST_CHUNK_SAMPLES = 32
 SUMS_PER_PRODUCT = 64
@@ -219,14 +221,20 @@ def depthwise_taps(target: Target) -> int:
     return 16 if target.registers > 16 else 8
 
 
-def convoy_size(bytes_per_sample: int, tile_samples: int) -> int:
+def convoy_size(bytes_per_sample: int, tile_samples: int, streamed_bytes: int = 0) -> int:
     """Return how many samples pass through a segment together.
 
     As many as keep the segment's activations in a share of the second-level cache, at least one;
     a multiple of the samples that dense layers take at a time, unless those would spill far.
+    Unshared weights, of which a sample uses each once, are read anew for every convoy: there are
+    as many samples as make the activations outweigh them.
     """
     size = int(L2_BYTES * CONVOY_SHARE / max(bytes_per_sample, 1))
     size = max(1, min(size, MOST_CONVOY))
+    if streamed_bytes:
+        wanted = max(tile_samples, -(-streamed_bytes // max(bytes_per_sample, 1)))
+        affordable = max(1, STREAMING_ARENA // max(bytes_per_sample, 1))
+        size = max(size, min(wanted, affordable, MOST_CONVOY))
     if size >= tile_samples:
         return size // tile_samples * tile_samples
     return tile_samples if tile_samples * bytes_per_sample <= SPILL * L2_BYTES else size

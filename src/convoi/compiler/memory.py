@@ -199,7 +199,9 @@ class MemoryPlanner:
             touched = sum(
                 self._size(root) for root in crossing if any(s == i for s, _ in lives[root])
             )
-            convoy = convoy_size(peak + touched, self.selection.tile_samples)
+            convoy = convoy_size(
+                peak + touched, self.selection.tile_samples, self.selection.streamed_bytes
+            )
             self._convoys[i] = convoy
             for interval in local:
                 offset = offsets[interval.name]

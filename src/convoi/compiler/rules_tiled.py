@@ -105,6 +105,8 @@ def forward(selection: Selection, task: Task) -> None:
     grid, choice = _forward_grid(selection, op, x, y)
     weight, *bias = task.node.parameters
     packed = selection.packed(weight, "tiled", _indices(op, [grid], backward=False))
+    if choice.tile.samples > 1:
+        selection.streamed_bytes += grid.size * selection.itemsize
     biases: list[ParameterOperand] = []
     bias_move = fixed_move(len(op.tile))
     if bias and op.shared_bias:
