@@ -179,11 +179,10 @@ def layers(shape: Shape) -> SearchStrategy[Operation]:
         *pooled,
         convolutions(shape),
         *pooled,
-        *unusual,
         normed,
         dropped,
         *(dense if len(shape) == 1 else []),
-        st.one_of(*others),
+        st.one_of(*others, *unusual),
     )
 
 

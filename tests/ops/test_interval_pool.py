@@ -90,3 +90,9 @@ def test_predictions_have_the_phase_of_one_half(rng):
 def test_fractional_pooling_refuses_to_enlarge():
     with pytest.raises(ShapeError, match="cannot shrink to"):
         ops.FractionalMaxPool((6,)).infer_shape((1, 5))
+
+
+def test_fractional_pooling_refuses_axes_whose_bounds_it_could_not_compute():
+    assert ops.FractionalMaxPool((2,)).infer_shape((1, 2**23)) == (1, 2)
+    with pytest.raises(ShapeError, match="positions is longer than 8388608"):
+        ops.FractionalMaxPool((2,)).infer_shape((1, 2**23 + 1))

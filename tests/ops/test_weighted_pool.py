@@ -7,6 +7,7 @@ import pytest
 from scipy import signal
 
 from convoi import ops
+from convoi.errors import ArgumentError
 
 SEED = np.uint64(5)
 
@@ -83,3 +84,11 @@ def test_half_precision_takes_what_single_precision_takes(rng):
     x = rng.uniform(0, 1, (2, 3, 8, 8)).astype(np.float16)
     half, single = (sampled().reference(x.astype(t), SEED) for t in (np.float16, np.float32))
     np.testing.assert_array_equal(half, single)
+
+
+def test_a_blur_refuses_windows_whose_weights_it_could_not_sum():
+    constant = np.full((1, 1, 21, 21, 21), 2.0)
+    blur = ops.BlurPool((21,) * 3, (1,) * 3, ((0, 0),) * 3)
+    np.testing.assert_allclose(blur.reference(constant), 2.0)
+    with pytest.raises(ArgumentError, match="'size' parameter of BlurPool must be at most 21"):
+        ops.BlurPool((22,), (2,), ((0, 0),))

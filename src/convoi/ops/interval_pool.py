@@ -26,6 +26,8 @@ Interval = tuple[int, int]
 
 PHASE_BITS = 16
 """Bits of the fraction that shifts a sequence of fractional intervals."""
+MOST_FRACTIONAL = 1 << 23
+"""Most positions of an axis: beyond, the bounds of intervals would not fit in 64-bit integers."""
 FIXED_PHASE = 1 << (PHASE_BITS - 1)
 """The phase of predictions: one half."""
 
@@ -241,6 +243,12 @@ class _Fractional(IntervalPool):
                 self,
                 f"an input of {inputs[0][1:]} positions cannot shrink to {self.output}.",
                 "Use an 'output' of at most the input's extents.",
+            )
+        if any(x > MOST_FRACTIONAL for x in inputs[0][1:]):
+            require.invalid_shape(
+                self,
+                f"an input of {inputs[0][1:]} positions is longer than {MOST_FRACTIONAL}.",
+                "Use a MaxPool first.",
             )
         return output
 

@@ -21,6 +21,10 @@ UNIFORM_BITS = 24
 """Bits of a random number that picks a position of a window: as many as float32 holds exactly."""
 
 
+MOST_BLUR = 21
+"""Longest row of binomial weights: their sums over three axes are exact in 64-bit integers."""
+
+
 def binomial(size: int) -> tuple[int, ...]:
     """Return the weights of a blur along one axis: a row of Pascal's triangle.
 
@@ -47,6 +51,13 @@ class BlurPool(Pool):
     """
 
     name: ClassVar[str] = "blur_pool"
+
+    def __post_init__(self) -> None:
+        """Check the attributes."""
+        super().__post_init__()
+        if any(size > MOST_BLUR for size in self.size):
+            expected = f"at most {MOST_BLUR} along each axis"
+            require.invalid_attribute(self, "size", expected, self.size)
 
     def weights(self, spatial: Shape, dtype: object) -> Array:
         """Return the weight of every position in every window, ``(*P, *size)``."""

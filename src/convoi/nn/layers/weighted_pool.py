@@ -29,7 +29,7 @@ class BlurPool(Layer):
     ----------
     size : int or sequence of int
         Extent of the window along every spatial axis, or along each: the weights are a row of
-        Pascal's triangle, such as 1 2 1 or 1 4 6 4 1.
+        Pascal's triangle, such as 1 2 1 or 1 4 6 4 1. At most 21.
     stride : int or sequence of int
         Distance between windows.
     padding : {"valid", "same"}, int or sequence
