@@ -23,7 +23,7 @@ from convoi.kernels.layout import Layout
 from convoi.kernels.weight_gradient import GradientTile
 from convoi.kernels.weights import WeightLayout
 from convoi.kernels.winograd import ProductTile, WinogradCorrelate
-from convoi.kernels.winograd_forms import FORMS, transposed, weight_matrix
+from convoi.kernels.winograd_forms import FORMS, operations, transposed, weight_matrix
 from convoi.kernels.winograd_tiles import Tiling
 from convoi.kernels.winograd_weights import (
     WinogradGradientFinish,
@@ -341,6 +341,15 @@ def test_the_matrices_are_exact(name: str) -> None:
             at[output_number][f] * weight[f][tap] * bt[f][position] for f in range(form.size)
         )
         assert factor == (position == output_number + tap)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("F(4,3)", (12, 10, 8)), ("F(4,5)", (24, 16, 12)), ("F(2,3)", (4, 4, 2))]
+)
+def test_points_of_opposite_sign_share_operations(name: str, expected: tuple[int, ...]) -> None:
+    form = FORMS[name]
+    matrices = (form.input, form.output, transposed(form.output))
+    assert tuple(map(operations, matrices)) == expected
 
 
 def test_the_matrix_of_two_axes_transforms_along_both() -> None:

@@ -59,6 +59,16 @@ def cut_at_heavy_layers(
     return tuple(found)
 
 
+def segment_convoy(selection: Selection, steps: Sequence[Step], bytes_per_sample: int) -> int:
+    """Return how many samples pass through some steps together.
+
+    A multiple of what dense layers take at a time is only wanted where layers wait for weights.
+    """
+    waiting = any(step.kernel.samples_at_once > 1 for step in steps)
+    samples = selection.tile_samples if waiting else 1
+    return convoy_size(bytes_per_sample, samples, selection.streamed_bytes)
+
+
 def _values(selection: Selection, step: Step) -> set[str]:
     return {selection.root(o.value) for o in step.operands if isinstance(o, ValueOperand)}
 
@@ -126,7 +136,7 @@ class _Cutting:
             sum(sizes[v] for v in sizes if v not in crossing and first[v] <= i <= last[v])
             for i in range(len(steps))
         )
-        samples = convoy_size(peak + touched, self.selection.tile_samples)
+        samples = segment_convoy(self.selection, steps, peak + touched)
         shared = sum(map(self._shared, steps))
         activations = samples * (peak + touched)
         cost = FAR_BYTE * max(0, activations - L2_BYTES) / samples

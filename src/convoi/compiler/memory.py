@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convoi.compiler.choose import convoy_size
+from convoi.compiler.convoys import segment_convoy
 from convoi.compiler.steps import (
     BlockOperand,
     ExternalOperand,
@@ -199,9 +199,7 @@ class MemoryPlanner:
             touched = sum(
                 self._size(root) for root in crossing if any(s == i for s, _ in lives[root])
             )
-            convoy = convoy_size(
-                peak + touched, self.selection.tile_samples, self.selection.streamed_bytes
-            )
+            convoy = segment_convoy(self.selection, self.segments[i].steps, peak + touched)
             self._convoys[i] = convoy
             for interval in local:
                 offset = offsets[interval.name]
