@@ -89,6 +89,7 @@ NETWORKS = {
     "31": residual((16, 31), 40, 3, flip=False),
     "9x8, 5 taps": residual((16, 9, 8), 17, 5, flip=True),
     "23, 5 taps": residual((20, 23), 16, 5, flip=False),
+    "29, 11 taps": residual((8, 29), 16, 11, flip=True),
 }
 EACH_NETWORK = pytest.mark.parametrize("name", NETWORKS)
 CPUS_IN_TURN = dict(zip(NETWORKS, itertools.cycle(ALL_TARGETS), strict=False))
@@ -115,7 +116,7 @@ def test_programs_are_as_near_to_the_definition_as_promised(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["8x8", "31", "9x8, 5 taps"])
+@pytest.mark.parametrize("name", ["8x8", "31", "9x8, 5 taps", "29, 11 taps"])
 def test_all_three_passes_use_them(name: str) -> None:
     used = {kernel for kernel in kernels(NETWORKS[name]) if kernel.startswith("Winograd")}
     assert used == {
@@ -204,7 +205,9 @@ def fences(monkeypatch) -> list[np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("name", ["9x11", "4x4", "6x13, few channels", "31", "23, 5 taps"])
+@pytest.mark.parametrize(
+    "name", ["9x11", "4x4", "6x13, few channels", "31", "23, 5 taps", "29, 11 taps"]
+)
 def test_nothing_is_written_outside_of_buffers(fences, name: str) -> None:
     graph, loss = NETWORKS[name], ops.CrossEntropy()
     parameters, inputs = example(graph, loss, n=37)
@@ -233,6 +236,10 @@ def test_nothing_is_written_outside_of_buffers(fences, name: str) -> None:
         ((128, 150), same_conv(256, (5,)), "F(4,5)"),
         ((64, 2, 2), same_conv(64, (3, 3)), "F(2,3)"),
         ((512, 4, 4), same_conv(512, (3, 3)), "F(2,3)"),
+        ((32, 150), same_conv(32, (40,)), "F(4,4)"),
+        ((32, 150), same_conv(32, (6,)), "F(4,4)"),
+        ((400, 150), same_conv(32, (40,)), None),
+        ((32, 150), same_conv(32, (40,), dilation=2), None),
         ((32, 14, 14), same_conv(32, (5, 5)), "F(4,5)"),
         ((128, 14, 14), same_conv(32, (5, 5)), "F(4,5)"),
         ((129, 14, 14), same_conv(32, (5, 5)), "F(2,5)"),
@@ -266,9 +273,9 @@ def test_sums_of_gradients_that_fit_no_cache_are_summed_directly() -> None:
 
 @st.composite
 def candidates(draw) -> tuple[ops.Conv, tuple[int, ...]]:
-    """Draw a convolution of 3 or 5 taps, and the shape of its input."""
+    """Draw a convolution that a form may serve, and the shape of its input."""
     rank = draw(st.sampled_from([1, 2]))
-    taps = draw(st.sampled_from([3, 5]))
+    taps = draw(st.sampled_from([3, 5] if rank == 2 else [3, 4, 5, 6, 9, 11]))
     pair = st.tuples(*[st.integers(0, taps - 1)] * 2)
     padding = draw(st.tuples(*[pair] * rank))
     extents = tuple(
@@ -296,7 +303,8 @@ def test_choices_fit_the_machine_and_the_grid(target: Target, candidate) -> None
     op, shape = candidate
     for choice, summed, made, read, written in choices(op, shape, target):
         form, tiling, product = FORMS[choice.tiling.form], choice.tiling, choice.product
-        assert form.taps == op.kernel[0]
+        assert form.taps * (tiling.parts - 1) < op.kernel[0] <= form.taps * tiling.parts
+        assert tiling.parts == 1 or (tiling.samples == 1 and form.taps == form.outputs)
         assert tiling.spatial == written
         rows, columns = tiling.tiles
         assert rows * columns * form.outputs ** len(written) >= math.prod(written)
@@ -311,7 +319,8 @@ def test_choices_fit_the_machine_and_the_grid(target: Target, candidate) -> None
         for start, extent, output, (low, high) in zip(
             choice.offset, read, written, tiling.reach(choice.offset, read), strict=True
         ):
-            last = start + -(-output // form.outputs) * form.outputs + form.taps - 2
+            tiles = -(-output // form.outputs) + tiling.parts - 1
+            last = start + tiles * form.outputs + form.taps - 2
             assert -low <= start
             assert last < extent + high
         assert (choice, summed, made, read, written) in list(choices(op, shape, target))

@@ -58,6 +58,10 @@ class Case:
     """Of a product's register tile."""
     samples: int = 1
     flip: bool = False
+    parts: int = 1
+    """Of a kernel along one axis."""
+    missing: int = 0
+    """Taps that the last part has less than the others."""
 
     def __str__(self) -> str:
         words = f"{self.form}-{self.channels}-{self.filters}-{self.spatial}-{self.block}"
@@ -69,7 +73,7 @@ class Case:
 
     @property
     def taps(self) -> int:
-        return FORMS[self.form].taps
+        return FORMS[self.form].taps * self.parts - self.missing
 
     @property
     def conv(self) -> ops.Conv:
@@ -85,7 +89,8 @@ class Case:
         """Return the tiling of a grid of outputs; a block is no larger than the grid."""
         samples, rows, columns = self.block
         all_rows, all_columns = Tiling(self.form, spatial).tiles
-        return Tiling(self.form, spatial, samples, min(rows, all_rows), min(columns, all_columns))
+        rows, columns = min(rows, all_rows), min(columns, all_columns)
+        return Tiling(self.form, spatial, samples, rows, columns, self.parts)
 
 
 SAME, WIDE = ((1, 1), (1, 1)), ((2, 2), (2, 2))
@@ -109,6 +114,10 @@ CASES = [
     Case("F(4,5)", 17, 16, (23,), ((2, 2),), (1, 1, 4), 1, 5, samples=2),
     Case("F(6,3)", 33, 17, (29,), ((1, 1),), (1, 1, 3), 2, 3, samples=2, flip=True),
     Case("F(6,3)", 16, 16, (5,), ((0, 2),), (3, 1, 1), 1, 5, samples=5),
+    Case("F(4,4)", 17, 16, (13,), ((1, 2),), (1, 1, 2), 1, 5, samples=2),
+    Case("F(4,4)", 16, 33, (39,), ((5, 4),), (1, 1, 4), 2, 3, samples=2, parts=3, missing=2),
+    Case("F(4,4)", 7, 17, (9,), ((7, 6),), (1, 1, 3), 1, 4, samples=3, flip=True, parts=2),
+    Case("F(4,4)", 33, 16, (50,), ((3, 0),), (1, 1, 5), 1, 4, parts=2, missing=1, flip=True),
 ]
 TARGETS = pytest.mark.parametrize("cpu", ALL_TARGETS)
 EACH_CASE = pytest.mark.parametrize("case", CASES, ids=str)
@@ -316,9 +325,14 @@ def test_weights_packed_on_the_host_are_those_of_the_kernel(case: Case) -> None:
     weights = weight_layout(case, case.filters, case.channels, target)
     indices = weights.forward_indices()
     matrix = weight_matrix(FORMS[case.form], case.rank)
-    matrix = matrix[:, ::-1] if case.flip else matrix
     packing = WinogradPacking(
-        "u", "weight", ops.ParameterKind.WEIGHT, indices, layout=weights, matrix=matrix
+        "u",
+        "weight",
+        ops.ParameterKind.WEIGHT,
+        indices,
+        layout=weights,
+        matrix=matrix,
+        turned=case.flip,
     )
     on_host = packing.pack(weight, "float32")
     assert on_host.shape == (packing.size,)

@@ -40,6 +40,11 @@ MOST_AXES = {"F(6,3)": 1}
 MOST_CHANNELS = {"F(4,5)": 128}
 """Channels that a form may sum over along two axes, for the same reason (16, 64, 256: 3e-6, 6e-6,
 1.2e-5)."""
+MOST_SUMMED = 3072
+"""Channels times parts of a long kernel, for the same reason (32 channels, 41 taps: 4e-6; 256
+channels, 41 taps, and 1024, 9 taps: 8e-6)."""
+LEAST_TAPS_OF_PARTS = 6
+"""Taps of a kernel along one axis that is computed in parts."""
 MARGIN = 1.15
 """How much cheaper than the direct kernel it has to be."""
 SAMPLES = 2
@@ -140,11 +145,12 @@ def gradient_choice(
         return None
     form, spatial = forward.tiling.form, forward.tiling.spatial
     channels, filters = input_shape[0], conv.filters
-    if 4 * forward.tiling.positions * channels * filters > MOST_GRADIENT_BYTES:
+    parts = forward.tiling.parts
+    if 4 * forward.tiling.positions * parts * channels * filters > MOST_GRADIENT_BYTES:
         return None
     per_tile = 4 * forward.tiling.positions * (channels + filters)
     wanted = max(1, min(GRADIENT_BLOCK_BYTES // per_tile, MOST_GRADIENT_TILES))
-    return WinogradGradientChoice(_tiling(form, spatial, wanted), forward.offset)
+    return WinogradGradientChoice(_tiling(form, spatial, wanted, parts), forward.offset)
 
 
 def gradient_tile(blocks: tuple[int, ...], channels: int, target: Target) -> GradientTile:
@@ -170,13 +176,7 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
     filters, *spatial = outputs
     rank = len(spatial)
     taps = conv.kernel[0] if conv.kernel else 1
-    forms = [
-        name
-        for name, form in FORMS.items()
-        if form.taps == taps
-        and rank <= MOST_AXES.get(name, rank)
-        and (rank < 2 or channels <= MOST_CHANNELS.get(name, channels))
-    ]
+    forms = [name for name in FORMS if _serves(name, taps, rank, channels)]
     applies = (
         bool(forms)
         and dtype == "float32"
@@ -193,21 +193,49 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
     lanes = lanes_for(filters, dtype, target)
     vectors = -(-filters // lanes)
     direct = math.prod(spatial) * taps**rank * channels * vectors
-    costs = {name: _cost(name, tuple(spatial), channels, vectors, lanes) for name in forms}
+    parts = {name: _parts(FORMS[name], taps, rank) or 1 for name in forms}
+    costs = {
+        name: _cost(name, tuple(spatial), parts[name], channels, vectors, lanes) for name in forms
+    }
     form = min(forms, key=lambda name: costs[name])
     if costs[form] * MARGIN >= direct:
         return None
-    tiling = _tiling(form, tuple(spatial), _block_tiles(form, rank, channels, filters))
+    wanted = _block_tiles(form, rank, parts[form], channels, filters)
+    tiling = _tiling(form, tuple(spatial), wanted, parts[form])
     return WinogradChoice(tiling, _product(tiling.block, vectors, lanes, target), offset)
 
 
-def _cost(name: str, spatial: tuple[int, ...], channels: int, vectors: int, lanes: int) -> float:
+def _serves(name: str, taps: int, rank: int, channels: int) -> bool:
+    """Tell whether a form has kernels with so many taps along each axis, and rounds little."""
+    parts = _parts(FORMS[name], taps, rank)
+    if parts is None or rank > MOST_AXES.get(name, rank):
+        return False
+    if parts > 1:
+        return parts * channels <= MOST_SUMMED
+    return rank == 1 or channels <= MOST_CHANNELS.get(name, channels)
+
+
+def _parts(form: Form, taps: int, rank: int) -> int | None:
+    """Return the parts of a kernel with so many taps along each axis, None if it has no such.
+
+    Those of a long kernel along one axis are as long as the outputs of a tile, see `Tiling.parts`.
+    """
+    if form.taps == taps:
+        return 1
+    if rank == 1 and form.taps == form.outputs and taps >= LEAST_TAPS_OF_PARTS:
+        return -(-taps // form.taps)
+    return None
+
+
+def _cost(  # noqa: PLR0917 - what a convolution consists of
+    name: str, spatial: tuple[int, ...], parts: int, channels: int, vectors: int, lanes: int
+) -> float:
     """Return the cycles that a sample takes."""
     form = FORMS[name]
     rank = len(spatial)
     tiles = math.prod(-(-extent // form.outputs) for extent in spatial)
     positions = int(form.size**rank)
-    weights = positions * channels * vectors
+    weights = positions * parts * channels * vectors
     products = max(tiles, _memory(4 * weights * lanes).cycles / SAMPLES) * weights
     transforms = _transform_cost(form, rank, form.input, form.size) * -(-channels // lanes)
     transforms += _transform_cost(form, rank, form.output, form.outputs) * vectors
@@ -225,19 +253,19 @@ def _memory(size: int) -> WeightMemory:
     return next(memory for memory in WEIGHT_MEMORY if size <= memory.most)
 
 
-def _block_tiles(form: str, rank: int, channels: int, filters: int) -> int:
+def _block_tiles(form: str, rank: int, parts: int, channels: int, filters: int) -> int:
     """Return how many tiles a block should have."""
     positions = int(FORMS[form].size ** rank)
     per_tile = 4 * positions * (channels + filters)
-    least = _memory(4 * positions * channels * filters).tiles
+    least = _memory(4 * positions * parts * channels * filters).tiles
     return max(least, min(BLOCK_BYTES // per_tile, MOST_TILES))
 
 
-def _tiling(form: str, spatial: tuple[int, ...], wanted: int) -> Tiling:
+def _tiling(form: str, spatial: tuple[int, ...], wanted: int, parts: int) -> Tiling:
     """Return blocks of about so many tiles, as equal as the grid allows."""
     rows, columns = Tiling(form, spatial).tiles
-    if columns >= wanted:
-        return Tiling(form, spatial, columns=_part(columns, wanted))
+    if columns >= wanted or parts > 1:
+        return Tiling(form, spatial, columns=_part(columns, wanted), parts=parts)
     if rows * columns >= wanted:
         return Tiling(form, spatial, rows=_part(rows, wanted // columns), columns=columns)
     samples = max(1, wanted // (rows * columns))

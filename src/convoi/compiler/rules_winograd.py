@@ -139,11 +139,10 @@ def _transformed(
     word = "backward" if backward else "forward"
     if not selection.training:
         matrix = weight_matrix(FORMS[form], rank)
-        matrix = matrix[:, ::-1] if turned else matrix
         name = f"{weight} Winograd"
         kind = selection.graph.parameters[weight].kind
         selection.packings[name] = WinogradPacking(
-            name, weight, kind, indices, layout=layout, matrix=matrix
+            name, weight, kind, indices, layout=layout, matrix=matrix, turned=turned
         )
         return ParameterOperand(name), ()
     packed = selection.packed(weight, word, indices, transposed=backward)

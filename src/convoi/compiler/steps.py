@@ -138,17 +138,20 @@ class Packing:
 
 @dataclass(frozen=True, kw_only=True)
 class WinogradPacking(Packing):
-    """Weights in Winograd's domain: ``[f][block][input channel][output channel]``."""
+    """Weights in Winograd's domain: ``[f][block][part][input channel][output channel]``."""
 
     layout: WeightLayout
     matrix: NDArray[np.float64]
-    """Of the transform, with a column per tap."""
+    """Of the transform, with a column per tap; long kernels consist of several parts."""
+    turned: bool = False
+    """Whether taps are taken in reverse order."""
 
     @property
     def size(self) -> int:
         """Elements."""
         positions, taps = self.matrix.shape
-        return int(self.indices.size // taps * positions)
+        parts = -(-self.layout.taps // taps)
+        return int(self.indices.size // self.layout.taps * positions * parts)
 
     def pack(self, array: Array, dtype: str) -> Array:
         """Return the transformed weights."""
@@ -157,7 +160,11 @@ class WinogradPacking(Packing):
         for block in layout.blocks:
             size = layout.taps * layout.inputs * block * layout.lanes
             taps = packed[start : start + size].reshape(layout.taps, -1)
-            parts.append(self.matrix @ taps)
+            taps = taps[::-1] if self.turned else taps
+            step = self.matrix.shape[1]
+            for first in range(0, layout.taps, step):
+                part = taps[first : first + step]
+                parts.append(self.matrix[:, : len(part)] @ part)
             start += size
         result: Array = np.concatenate(parts, axis=1).astype(dtype).ravel()
         return result

@@ -1,4 +1,4 @@
-"""Winograd's convolution with 3-tap kernels: fewer multiplications than products of a window.
+"""Winograd's convolution: fewer multiplications than products of a window.
 
 Along an axis, m outputs of a 3-tap correlation need m + 2 multiplications instead of 3 m. Over two
 axes the transforms are applied along both, and products of transformed inputs and weights are
@@ -9,13 +9,18 @@ summed over channels as ordinary matrix products, one per transformed position f
 for a block of tiles t, with the matrices of :mod:`convoi.kernels.winograd_forms`. The same holds
 for the gradient with respect to the input, with the weights turned round.
 
+A long kernel along one axis is cut into parts j of as many taps as a tile has outputs. Part j meets
+the inputs of tile t + j, so each tile is transformed once for all parts:
+
+    M[f][t][k] = sum over j, c of U[f][j][k, c] V[f][t + j][c]
+
 Reference: A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Index, Value, constant
@@ -56,8 +61,8 @@ class ProductTile:
 class WinogradCorrelate(Kernel):
     """The kernel. Pointers: x, U, [bias], epilogue tensors, scratch, y.
 
-    ``U`` lies as ``[f][block][input channel][output channel of the block]``. The scratch memory
-    holds V and M of a block, :attr:`scratch_elements` elements.
+    ``U`` lies as ``[f][block][part][input channel][output channel of the block]``. The scratch
+    memory holds V and M of a block, :attr:`scratch_elements` elements.
     """
 
     x: Layout
@@ -82,7 +87,7 @@ class WinogradCorrelate(Kernel):
     @property
     def scratch_elements(self) -> int:
         """Elements of scratch memory."""
-        return self.tiling.scratch(self.x) + self.tiling.scratch(self.y)
+        return self.tiling.input_scratch(self.x) + self.tiling.scratch(self.y)
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loop over blocks: transform, multiply, transform back."""
@@ -93,8 +98,10 @@ class WinogradCorrelate(Kernel):
         form = FORMS[self.tiling.form]
 
         def one(block: Block) -> None:
-            transform_tiles(walk, block, x, self.x, self.offset, form.input, scratch)
-            products = f.at(scratch, self.tiling.scratch(self.x), self.x.element)
+            read = replace(block, columns=block.columns + self.tiling.beyond)
+            planes = (scratch, self.tiling.input_plane(self.x))
+            transform_tiles(walk, read, x, self.x, self.offset, form.input, planes)
+            products = f.at(scratch, self.tiling.input_scratch(self.x), self.x.element)
             streams = [Stream(p, t) for p, t in zip(rest, self.tensors, strict=True)]
             streams.append(Stream(y, self.y, write=True))
             prefetch = prefetch_ahead(f, self.tiling, block, streams)
@@ -113,12 +120,12 @@ class WinogradCorrelate(Kernel):
         """Emit M[f] = V[f] U[f] for all transformed positions f."""
         u, v, products = memory
         element, lanes = self.y.element, self.y.lanes
-        channels = self.x.channels
+        channels = self.x.channels * self.tiling.parts
         group_sizes = [(size, len(list(g))) for size, g in itertools.groupby(self.product.blocks)]
 
         def one_position(number: Index, _: object) -> None:
             prefetch(number)
-            v_here = f.at(v, f.mul(number, self.tiling.plane(self.x)), element)
+            v_here = f.at(v, f.mul(number, self.tiling.input_plane(self.x)), element)
             m_here = f.at(products, f.mul(number, self.tiling.plane(self.y)), element)
             u_here = f.at(u, f.mul(number, channels * self.y.stride), element)
             first = 0
@@ -155,11 +162,12 @@ class WinogradCorrelate(Kernel):
         """Emit a register tile: acc[k][t] += U[k] * V[t], over all input channels."""
         element, vector, lanes = self.y.element, self.y.vector, self.y.lanes
         v_tile = f.at(v, f.mul(first, self.x.stride), element)
+        u_part, v_part = u, v_tile
 
         def channel(c: Index, sums: list[Value]) -> list[Value]:
             sums = list(sums)
-            u_here = f.at(u, f.mul(c, size * lanes), element)
-            v_here = f.at(v_tile, c, element)
+            u_here = f.at(u_part, f.mul(c, size * lanes), element)
+            v_here = f.at(v_part, c, element)
             weights = [f.load(f.at(u_here, k * lanes, element), vector) for k in range(size)]
             for t in range(tiles):
                 value = f.broadcast(f.at(v_here, t * self.x.stride, element), vector)
@@ -168,8 +176,13 @@ class WinogradCorrelate(Kernel):
                     sums[i] = f.fma(value, weights[k], sums[i])
             return sums
 
-        zero = constant(vector, 0.0)
-        sums = f.loop(self.x.channels, channel, [zero] * (size * tiles))
+        def part(j: Index, sums: list[Value]) -> list[Value]:
+            nonlocal u_part, v_part
+            u_part = f.at(u, f.mul(j, self.x.channels * size * lanes), element)
+            v_part = f.at(v_tile, f.mul(j, self.x.stride), element)
+            return f.loop(self.x.channels, channel, sums)
+
+        sums = f.loop(self.tiling.parts, part, [constant(vector, 0.0)] * (size * tiles))
         m_tile = f.at(m, f.mul(first, self.y.stride), element)
         for k in range(size):
             for t in range(tiles):

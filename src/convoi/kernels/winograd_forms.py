@@ -8,9 +8,9 @@ The forms evaluate polynomials at points: 0, 1, -1 and infinity for F(2, 3); 0, 
 -3/2 and infinity for F(4, 3) and F(2, 5), which therefore share the transform of the input. Powers
 of these points stay near 1, so that the error is a quarter of that with the usual 0, 1, -1, 2, -2,
 at the same cost: every row of A^T and B^T has a coefficient 1, from which its sum begins. F(6, 3)
-and F(4, 5) have 0, 1, -1, 2, -2, 1/2, -1/2 and infinity; of the sets of eight this is among the
-best (2-D F(4, 5) of 16, 64, 256 channels: 3e-6, 4e-6, 8e-6 of the largest output; with 2/3 and 3/2
-for 1/2 and 2: 6e-6, 8e-6, 1e-5).
+and F(4, 5) have 0, 1, -1, 2, -2, 1/2, -1/2 and infinity, F(4, 4) has the same without 0; of the
+sets of eight this is among the best (2-D F(4, 5) of 16, 64, 256 channels: 3e-6, 4e-6, 8e-6 of the
+largest output; with 2/3 and 3/2 for 1/2 and 2: 6e-6, 8e-6, 1e-5).
 
 References: A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 B. Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution for deep
@@ -76,13 +76,22 @@ _EIGHT_POINTS = (
     (0, -2, 4, 5 / 2, -5, -1 / 2, 1, 0),
     (0, -1, 0, 21 / 4, 0, -21 / 4, 0, 1),
 )
-_FACTORS_OF_EIGHT = ((1, -2 / 9), (2, 1 / 90), (1 / 2, 32 / 45))
-"""Points of either sign, and one over the product of their distances to the others."""
+_SEVEN_POINTS = (
+    (1, 1, -17 / 4, -17 / 4, 1, 1, 0),
+    (-1, 1, 17 / 4, -17 / 4, -1, 1, 0),
+    (1 / 2, 1 / 4, -5 / 2, -5 / 4, 2, 1, 0),
+    (-1 / 2, 1 / 4, 5 / 2, -5 / 4, -2, 1, 0),
+    (2, 4, -5 / 2, -5, 1 / 2, 1, 0),
+    (-2, 4, 5 / 2, -5, -1 / 2, 1, 0),
+    (-1, 0, 21 / 4, 0, -21 / 4, 0, 1),
+)
+_FACTORS = ((1, -2 / 9), (2, 1 / 90), (1 / 2, 32 / 45))
+"""Points of either sign, and one over the product of their distances to the others and to 0."""
 
 
 def _eight_points(outputs: int, taps: int) -> Form:
     """Return the form of eight points with so many outputs."""
-    points = [(sign * point, factor) for point, factor in _FACTORS_OF_EIGHT for sign in (1, -1)]
+    points = [(sign * point, factor) for point, factor in _FACTORS for sign in (1, -1)]
     output = tuple(
         (float(i == 0), *(point**i for point, _ in points), float(i == outputs - 1))
         for i in range(outputs)
@@ -95,7 +104,19 @@ def _eight_points(outputs: int, taps: int) -> Form:
     return Form(outputs, taps, _EIGHT_POINTS, output, weight)
 
 
+def _seven_points(outputs: int, taps: int) -> Form:
+    """Return the form without the point 0, which belongs to the first output and tap alone."""
+    eight = _eight_points(outputs, taps)
+    points = [sign * point for point, _ in _FACTORS for sign in (1, -1)]
+    weight = (
+        *(tuple(p * w for w in row) for p, row in zip(points, eight.weight[1:-1], strict=True)),
+        eight.weight[-1],
+    )
+    return Form(outputs, taps, _SEVEN_POINTS, tuple(row[1:] for row in eight.output), weight)
+
+
 FORMS = {
+    "F(4,4)": _seven_points(4, 4),
     "F(6,3)": _eight_points(6, 3),
     "F(4,5)": _eight_points(4, 5),
     "F(4,3)": Form(

@@ -8,7 +8,7 @@ scratch memory while their products are summed: a plane of vectors per transform
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Index, Value
@@ -35,6 +35,9 @@ class Tiling:
     rows: int = 1
     columns: int = 1
     """Tiles of a block along the last two axes."""
+    parts: int = 1
+    """Parts of a long kernel along one axis: each has as many taps as a tile has outputs, so that
+    it meets the transforms of a later tile. A block of one sample then."""
 
     @property
     def outputs(self) -> int:
@@ -66,6 +69,19 @@ class Tiling:
         line = ALIGNMENT // layout.element.size
         return (-(-self.block * layout.stride // line) | 1) * line
 
+    @property
+    def beyond(self) -> int:
+        """Tiles behind a block whose inputs it needs, too."""
+        return self.parts - 1
+
+    def input_plane(self, layout: Layout) -> int:
+        """Return the same as `plane` for inputs."""
+        return replace(self, columns=self.columns + self.beyond).plane(layout)
+
+    def input_scratch(self, layout: Layout) -> int:
+        """Return the elements of scratch memory that the transformed inputs of a block take."""
+        return self.positions * self.input_plane(layout)
+
     def scratch(self, layout: Layout) -> int:
         """Return the elements of scratch memory that the transformed tiles of a block take."""
         return self.positions * self.plane(layout)
@@ -75,7 +91,7 @@ class Tiling:
         found = []
         for start, extent, output in zip(offset, extents, self.spatial, strict=True):
             tiles = -(-output // self.outputs)
-            last = self.outputs * tiles + FORMS[self.form].taps - 2 + start
+            last = self.outputs * (tiles + self.beyond) + FORMS[self.form].taps - 2 + start
             found.append((max(0, -start), max(0, last - (extent - 1))))
         return tuple(found)
 
@@ -273,17 +289,19 @@ def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to
     layout: Layout,
     offset: Sequence[int],
     matrix: Matrix,
-    scratch: Value,
+    scratch: tuple[Value, int],
 ) -> None:
     """Emit the transform of a block's tiles: ``scratch[f][t][channel]``, a plane for each f.
+
+    Scratch memory is given with the elements of a plane.
 
     A tile has as many positions as the matrix has columns; those beyond the grid are halo.
     """
     f = walk.f
+    memory, plane = scratch
     size = len(matrix[0])
     offsets = grid_offsets(layout, size)
     vector = layout.vector
-    plane = walk.tiling.plane(layout)
 
     def one(place: TilePlace) -> None:
         start = tile_start(f, layout, place, walk.tiling.outputs, offset)
@@ -296,7 +314,7 @@ def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to
             }
             for axis in range(len(layout.spatial)):
                 values = apply_along(f, matrix, values, axis)
-            to = f.at(scratch, f.add(f.mul(place.number, layout.stride), c), layout.element)
+            to = f.at(memory, f.add(f.mul(place.number, layout.stride), c), layout.element)
             for number, where in enumerate(sorted(values)):
                 f.store(values[where], f.at(to, number * plane, layout.element))
 
