@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from convoi.errors import ConvoiError
 from convoi.explorer import connections, limits, operation, shifting
@@ -64,13 +64,13 @@ def create_app(recognizer: Recognizer, port: int) -> Starlette:
         fields = read_fields(await _body(request))
         return JSONResponse(await to_thread.run_sync(computation, fields, limiter=gate))
 
+    answers = [
+        Route(f"/{name}", partial(compute, computation=computation), methods=["POST"])
+        for name, computation in computations.items()
+    ]
     return Starlette(
         routes=[
-            Route("/api/choices", choices),
-            *(
-                Route(f"/api/{name}", partial(compute, computation=computation), methods=["POST"])
-                for name, computation in computations.items()
-            ),
+            Mount("/api", routes=[Route("/choices", choices), *answers]),
             Route("/{name:path}", page),
         ],
         middleware=[Middleware(Guard, port=port)],

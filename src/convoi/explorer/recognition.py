@@ -15,7 +15,7 @@ from convoi.errors import ArgumentError
 from convoi.estimators import ImageClassifier
 from convoi.explorer import limits
 from convoi.explorer.drawing import as_nist_digit, as_picture, read_strokes
-from convoi.inspection import FeatureMaps
+from convoi.inspection import feature_maps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,10 +71,11 @@ class Recognizer:
         self._layers = layers[: limits.LAYERS]
         self._output = layers[-1].name
         shown = [layer.name for layer in self._layers]
-        self._maps = FeatureMaps(network, list(dict.fromkeys([*shown, self._output])))
+        self._names = [*shown, self._output]
         self._counts = summary.parameters, summary.multiply_adds
         self._hidden = len(layers) - len(self._layers)
         self._is_digits = self._shape == DIGITS_SHAPE and self._range == DIGITS_RANGE
+        feature_maps(network, np.zeros((1, *self._shape)), self._names)  # compiles it
         self._examples = _test_digits() if self._is_digits else np.empty((0, *self._shape))
 
     @property
@@ -97,8 +98,8 @@ class Recognizer:
         sample = self._sample(fields)
         fields.finish()
         if sample is None:
-            return {"input": None, "layers": [], "prediction": None}
-        outputs = self._maps(sample[np.newaxis])
+            return {"input": None, "layers": [], "prediction": None, "milliseconds": 0.0}
+        outputs = feature_maps(self._model.network_, sample[np.newaxis], self._names)
         prediction = self._prediction(sample, outputs[self._output][0])
         layers = [self._layer(layer, outputs[layer.name][0]) for layer in self._layers]
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 from convoi.checks import check_integer
@@ -12,6 +13,9 @@ from convoi.explorer import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import uvicorn
+    from starlette.applications import Starlette
 
     from convoi.estimators import ImageClassifier, ImageRegressor
 
@@ -43,7 +47,8 @@ def open_listener(port: int = 0) -> socket.socket:
         If the port cannot be had.
     """
     number = check_integer(port, "port", "open_listener", minimum=0, maximum=65535)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio turns Nagle's delay of small packets off for sockets that name their protocol.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((ADDRESS, number))
@@ -83,22 +88,30 @@ def serve(
         If the model does not take images.
     """
     check_dependencies()
-    import uvicorn  # noqa: PLC0415 - an optional package
-
     from convoi.explorer.app import create_app  # noqa: PLC0415 - imports an optional package
     from convoi.explorer.recognition import Recognizer  # noqa: PLC0415 - loads scikit-learn
 
-    class Server(uvicorn.Server):
-        """Tells when it can be reached."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            started(f"http://{ADDRESS}:{port}/")
-
     with listener:
         port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            create_app(Recognizer(model, name), port),
+        app = create_app(Recognizer(model, name), port)
+        server = make_server(app, partial(started, f"http://{ADDRESS}:{port}/"))
+        # It ends in good order after Ctrl-C, and then raises the signal again.
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+
+
+def make_server(app: Starlette, started: Callable[[], None]) -> uvicorn.Server:
+    """Return a server that calls a function when it can be reached."""
+    import uvicorn  # noqa: PLC0415 - an optional package
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            started()
+
+    return Server(
+        uvicorn.Config(
+            app,
             http="h11",
             ws="none",
             lifespan="off",
@@ -110,6 +123,4 @@ def serve(
             timeout_keep_alive=5,
             timeout_graceful_shutdown=2,
         )
-        # The server ends in good order after Ctrl-C, and then raises the signal again.
-        with contextlib.suppress(KeyboardInterrupt):
-            Server(config).run(sockets=[listener])
+    )

@@ -1,7 +1,7 @@
-"""What a network's layers do."""
+"""Looking into networks."""
 
 from __future__ import annotations
 
-from convoi.inspection.feature_maps import FeatureMaps
+from convoi.inspection.activations import feature_maps
 
-__all__ = ["FeatureMaps"]
+__all__ = ["feature_maps"]

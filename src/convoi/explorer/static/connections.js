@@ -71,8 +71,8 @@ export function startConnections() {
     const own = layer.edges.filter(([, o]) => o === chosen);
     const weights = new Set(own.map(([, , weight]) => weight));
     const shared = layer.edges.filter(([, , weight]) => weights.has(weight)).length - own.length;
-    const sharing = shared ? `share its weights with ${shared} others` : "share their weights with no other";
-    return `The ${own.length} connections of output ${chosen} ${sharing}.`;
+    const sharing = shared ? `with ${shared} others` : "with no other";
+    return `The ${own.length} connections of output ${chosen} share their weights ${sharing}.`;
   }
 
   function picture(layer) {

@@ -16,7 +16,7 @@ export function startDraw({ model }) {
   const answer = document.getElementById("answer");
   const bars = document.getElementById("bars");
   const latency = document.getElementById("latency");
-  const ask = computation("recognize", show, document.getElementById("draw-error"));
+  const ask = computation("recognize", show, document.getElementById("draw-error"), tell);
   const [channels, height, width] = model.input_shape;
   document.getElementById("draw-lead").textContent =
     `The model ${model.name} takes ${channels === 1 ? "" : `${channels} × `}${height} × ${width} ` +
@@ -150,8 +150,17 @@ export function startDraw({ model }) {
     }, String(digit)));
   }
 
-  function show(result, milliseconds) {
-    showMaps(result, model);
+  let server = 0;
+  function tell(milliseconds) {
+    if (!server) return;
+    latency.textContent = `${milliseconds.toFixed(1)} ms from the stroke to the pictures, ` +
+      `${server.toFixed(1)} ms of them in the server`;
+    latency.dataset.milliseconds = milliseconds;
+  }
+
+  function show(result) {
+    server = result.milliseconds;
+    showMaps(result);
     const { prediction } = result;
     if (!prediction) {
       answer.replaceChildren("Nothing is drawn yet.");
@@ -159,9 +168,6 @@ export function startDraw({ model }) {
       latency.textContent = "";
       return;
     }
-    latency.textContent = `${milliseconds.toFixed(1)} ms for this stroke, of which ` +
-      `${result.milliseconds.toFixed(1)} ms to prepare it, to run the network and to encode its maps`;
-    latency.dataset.milliseconds = milliseconds;
     if (prediction.values) {
       answer.replaceChildren(element("strong", {}, prediction.values.map(short).join(", ")));
       return;

@@ -2,8 +2,6 @@
 
 import { element, long, short } from "./elements.js";
 
-const STRONG = 0.55; // tint from which on the text has the contrasting colour
-
 export function largest(...arrays) {
   return Math.max(...arrays.flat(2).map(Math.abs), 1e-12);
 }
@@ -46,7 +44,6 @@ function cell(value, scale, content) {
   );
   made.style.setProperty("--v", tint.toFixed(3));
   made.classList.toggle("negative", value < 0);
-  made.classList.toggle("strong", tint > STRONG);
   made.classList.toggle("long", !content && text.length > 4);
   return made;
 }

@@ -2,15 +2,25 @@
 
 import { element, short } from "./elements.js";
 
-const SPACE = 1; // pixels between maps
+const SPACE = 3; // between maps, in pixels of the screen
 const LARGEST = 48; // width of a map on the screen
-const WIDEST = 1120; // of all maps in a row
+const SMALL = 30; // the same where there is little room
+const NARROW = 700; // room that is little
+const PER_ROW = 64; // values of a layer without positions
+const WIDEST_VALUE = 24;
 
 const sample = document.getElementById("sample");
 const layers = document.getElementById("layers");
+const scratch = document.createElement("canvas");
 
-export function showMaps(result, model) {
+let panels = []; // of the layers, kept from stroke to stroke
+let room = 0;
+let last = null;
+
+export function showMaps(result) {
+  last = result;
   if (!result.input) {
+    panels = [];
     sample.replaceChildren(element("p", { class: "note" }, "An empty sheet."));
     layers.replaceChildren(element("p", { class: "note" }, "They appear when something is drawn."));
     return;
@@ -20,74 +30,75 @@ export function showMaps(result, model) {
     width, height, role: "img", "aria-label": `The drawing in ${height} × ${width} values`,
     "data-pixels": result.input.pixels,
   });
-  paint(picture, { ...result.input, shape: [1, height, width] }, 1);
+  paint(picture, { shape: [1, height, width], pixels: result.input.pixels }, 1, 1, 0);
   sample.replaceChildren(picture);
-  layers.replaceChildren(...result.layers.map((layer) => panelOf(layer)));
-  layers.dataset.count = model.layers;
+  if (panels.length !== result.layers.length || room !== layers.clientWidth) {
+    room = layers.clientWidth;
+    panels = result.layers.map(panelOf);
+    layers.replaceChildren(...panels.map(({ panel }) => panel));
+  }
+  result.layers.forEach((layer, index) => panels[index].update(layer));
 }
 
+window.addEventListener("resize", () => {
+  if (last?.input && room !== layers.clientWidth) showMaps(last);
+});
+
 function panelOf(layer) {
-  const [count, height, width] = layer.shape;
-  const of = layer.output_shape.length === 3 && layer.output_shape[0] > count
-    ? `, the first ${count} shown` : "";
-  const shape = layer.output_shape.join(" × ");
-  const canvas = element("canvas", {
-    role: "img",
-    "aria-label": `${layer.layer}: ${shape} values from ${short(layer.low)} to ${short(layer.high)}`,
-  });
+  const [count] = layer.shape;
   const flat = layer.output_shape.length === 1;
-  if (flat) paintRow(canvas, layer, width);
-  else paintMaps(canvas, layer, height, width);
-  return element("div", { class: "maps", "data-layer": layer.name },
-    element("h3", {}, `${layer.layer} `,
-      element("span", {}, `${shape}${of}, from ${short(layer.low)} to ${short(layer.high)}`)),
-    canvas);
+  const of = !flat && layer.output_shape[0] > count ? `, the first ${count} shown` : "";
+  const shape = layer.output_shape.join(" × ");
+  const canvas = element("canvas", { role: "img" });
+  const note = element("span");
+  const layOut = flat ? rowLayout : mapLayout;
+  const arranged = layOut(canvas, layer.shape);
+  const panel = element("div", { class: "maps", "data-layer": layer.name },
+    element("h3", {}, `${layer.layer} `, note), canvas);
+  return {
+    panel,
+    update(next) {
+      const range = `from ${short(next.low)} to ${short(next.high)}`;
+      note.textContent = `${shape}${of}, ${range}`;
+      canvas.setAttribute("aria-label", `${layer.layer}: ${shape} values ${range}`);
+      paint(canvas, arranged.shaped(next), arranged.perRow, arranged.zoom, arranged.space);
+    },
+  };
 }
 
 /** Maps beside one another, as many in a row as have room. */
-function paintMaps(canvas, layer, height, width) {
-  const [count] = layer.shape;
-  const zoom = Math.max(1, Math.floor(LARGEST / width));
-  const room = Math.min(WIDEST, layers.clientWidth || WIDEST);
-  const perRow = Math.min(count, Math.max(1, Math.floor(room / ((width + SPACE) * zoom))));
-  canvas.width = perRow * (width + SPACE) - SPACE;
-  canvas.height = Math.ceil(count / perRow) * (height + SPACE) - SPACE;
-  canvas.style.width = `${canvas.width * zoom}px`;
-  paint(canvas, layer, perRow);
+function mapLayout(canvas, [count, height, width]) {
+  const zoom = Math.max(1, Math.floor((room < NARROW ? SMALL : LARGEST) / width));
+  const [across, down] = [width * zoom + SPACE, height * zoom + SPACE];
+  const perRow = Math.min(count, Math.max(1, Math.floor((room + SPACE) / across)));
+  canvas.width = perRow * across - SPACE;
+  canvas.height = Math.ceil(count / perRow) * down - SPACE;
+  return { perRow, zoom, space: SPACE, shaped: (layer) => layer };
 }
 
-/** The values of a layer without positions, in rows. */
-function paintRow(canvas, layer, count) {
-  const perRow = Math.min(count, 64);
-  const zoom = Math.max(2, Math.min(24, Math.floor(Math.min(WIDEST, layers.clientWidth) / perRow)));
-  canvas.width = perRow;
-  canvas.height = Math.ceil(count / perRow);
-  canvas.style.width = `${perRow * zoom}px`;
-  const bytes = decoded(layer.pixels);
-  const image = new ImageData(canvas.width, canvas.height);
-  bytes.forEach((value, index) => setPixel(image, index, value));
-  canvas.getContext("2d").putImageData(image, 0, 0);
+/** The values of a layer without positions, each a map of one value. */
+function rowLayout(canvas, [, , count]) {
+  const perRow = Math.min(count, PER_ROW);
+  const zoom = Math.max(4, Math.min(WIDEST_VALUE, Math.floor(room / perRow)));
+  canvas.width = perRow * zoom;
+  canvas.height = Math.ceil(count / perRow) * zoom;
+  const shaped = (layer) => ({ shape: [count, 1, 1], pixels: layer.pixels });
+  return { perRow, zoom, space: 0, shaped };
 }
 
-function paint(canvas, { shape: [count, height, width], pixels }, perRow) {
-  const bytes = decoded(pixels);
-  const image = new ImageData(canvas.width, canvas.height);
+function paint(canvas, { shape: [count, height, width], pixels }, perRow, zoom, space) {
+  const bytes = Uint8Array.from(atob(pixels), (character) => character.charCodeAt(0));
+  // All maps below one another, then each to its place, enlarged.
+  scratch.width = width;
+  scratch.height = height * count;
+  const image = new ImageData(width, height * count);
+  bytes.forEach((value, index) => image.data.set([value, value, value, 255], 4 * index));
+  scratch.getContext("2d").putImageData(image, 0, 0);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
   for (let map = 0; map < count; map++) {
-    const left = (map % perRow) * (width + SPACE);
-    const top = Math.floor(map / perRow) * (height + SPACE);
-    for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) {
-        setPixel(image, (top + y) * canvas.width + left + x, bytes[(map * height + y) * width + x]);
-      }
-    }
+    const left = (map % perRow) * (width * zoom + space);
+    const top = Math.floor(map / perRow) * (height * zoom + space);
+    context.drawImage(scratch, 0, map * height, width, height, left, top, width * zoom, height * zoom);
   }
-  canvas.getContext("2d").putImageData(image, 0, 0);
-}
-
-function setPixel(image, index, value) {
-  image.data.set([value, value, value, 255], 4 * index);
-}
-
-function decoded(text) {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }

@@ -23,9 +23,10 @@ async function answer(response) {
  * Return a function that asks the server to compute.
  *
  * While one request is under way, only the latest of those that follow is kept; so a slider or a
- * pen never builds up a queue.
+ * pen never builds up a queue. `shown` is called with the milliseconds that question, answer and
+ * `show` took.
  */
-export function computation(name, show, errorElement) {
+export function computation(name, show, errorElement, shown) {
   let waiting = null;
   let busy = false;
 
@@ -35,9 +36,9 @@ export function computation(name, show, errorElement) {
       waiting = null;
       try {
         const began = performance.now();
-        const result = await post(name, body);
+        show(await post(name, body));
         errorElement.hidden = true;
-        show(result, performance.now() - began);
+        shown?.(performance.now() - began);
       } catch (error) {
         errorElement.textContent =
           error instanceof TypeError ? "The server does not answer. Is it running?" : error.message;

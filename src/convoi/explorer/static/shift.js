@@ -16,13 +16,13 @@ const SECONDS = 0.5; // between two steps of the animation
 const SAME = 1e-5; // of the largest value; as the server counts
 
 export function startShift(offered) {
-  const state = { right: 1, down: 0, surroundings: "wrap", pool: 3, windows: "overlapping" };
+  const state = { right: 1, down: 0, surroundings: "wrap", pool: 4, windows: "overlapping" };
   const error = document.getElementById("shift-error");
   const form = document.getElementById("shift-controls");
   const rows = document.getElementById("shift-rows");
   const statement = document.getElementById("shift-statement");
   const ask = computation("shift", show, error);
-  const chosen = operands(offered, { prefix: "shift", sample: "disc", kernel: "sobel" }, refresh);
+  const chosen = operands(offered, { prefix: "shift", sample: "digit-3", kernel: "laplacian" }, refresh);
   const right = slider("To the right", state.right, -FARTHEST, FARTHEST, (value) => set("right", value));
   const down = slider("Down", state.down, -FARTHEST, FARTHEST, (value) => set("down", value));
   const pools = Array.from({ length: offered.pool }, (_, i) => [String(i + 1), String(i + 1)]);
