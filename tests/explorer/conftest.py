@@ -36,7 +36,7 @@ def model():
     from convoi.data import load_dataset
     from convoi.estimators import ImageClassifier
 
-    classifier = ImageClassifier(epochs=10, random_state=0, threads=1)
+    classifier = ImageClassifier(epochs=6, random_state=0, threads=1)
     return classifier.fit_dataset(load_dataset("digits").train)
 
 
@@ -53,7 +53,9 @@ def client(recognizer):
     from convoi.explorer.app import create_app
 
     app = create_app(recognizer, PORT)
-    return TestClient(app, f"http://127.0.0.1:{PORT}", raise_server_exceptions=False)
+    address = f"http://127.0.0.1:{PORT}"
+    with TestClient(app, address, raise_server_exceptions=False) as opened:
+        yield opened
 
 
 @dataclass

@@ -186,12 +186,14 @@ def test_what_a_form_of_another_site_could_send_is_refused(client, kind):
     refused(post_text(client, "operate", json.dumps(OPERATE), **{"content-type": kind}), 415)
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/api/operate"), ("DELETE", "/"), ("PUT", "/")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/api/operate"), ("DELETE", "/"), ("PUT", "/")]
+)
 def test_other_methods_are_refused(client, method, path):
     refused(client.request(method, path), 405)
 
 
-def test_an_error_of_the_server_tells_no_details(client, recognizer, monkeypatch):
+def test_an_error_of_the_server_tells_no_details(client, monkeypatch):
     def fail(_):
         raise RuntimeError("secret")
 

@@ -77,7 +77,7 @@ def test_both_operations_show_the_values_of_the_package(page):
     check_operator(page, x, kernel, mode="same")
     change(page, "operate", lambda: page.select_option("#operator-kernel", "typed"))
     kernel = np.array([[0, 1.5, 2], [3, 4, -5]])
-    change(page, "operate", lambda: page.fill("#operator-kernel-values", "0 1.5 2\n3, 4, −5"))
+    change(page, "operate", lambda: page.fill("#operator-kernel-values", "0 1.5 2\n3, 4, -5"))
     form = page.locator("#operator-controls")
     change(page, "operate", lambda: form.get_by_label("Mode").select_option("full"))
     change(page, "operate", lambda: form.get_by_label("Boundary").select_option("reflect"))
@@ -168,7 +168,9 @@ def test_a_drawn_digit_is_recognised_and_its_layers_are_shown(page, model):
     for digit in (0, 3):
         page.click("#pad-clear")
         for stroke in DIGITS[digit]:
-            points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
+            points = [
+                (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke
+            ]
             page.mouse.move(*points[0])
             page.mouse.down()
             for point in points[1:]:

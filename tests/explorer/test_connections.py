@@ -6,7 +6,13 @@ import pytest
 from convoi import Network, nn
 from convoi.explorer.connections import connect
 
-CASES = [(5, 3, 1, "same"), (8, 3, 1, "valid"), (8, 4, 2, "same"), (9, 5, 3, "valid"), (6, 1, 1, "same")]
+CASES = [
+    (5, 3, 1, "same"),
+    (8, 3, 1, "valid"),
+    (8, 4, 2, "same"),
+    (9, 5, 3, "valid"),
+    (6, 1, 1, "same"),
+]
 
 
 def layers(inputs, taps, stride, padding, tile=2):
@@ -30,7 +36,9 @@ def responses(network, inputs):
 
 
 @pytest.mark.parametrize(("inputs", "taps", "stride", "padding"), CASES)
-def test_the_convolutional_layer_is_connected_as_the_network_layer_is(inputs, taps, stride, padding):
+def test_the_convolutional_layer_is_connected_as_the_network_layer_is(
+    inputs, taps, stride, padding
+):
     conv = nn.Conv(1, taps, stride=stride, padding=padding)
     network = Network(conv, (1, inputs), dtype="float64", random_state=0)
     weights = network.parameters["weight"].ravel()

@@ -69,7 +69,7 @@ def small(estimator, X, y):
     return estimator(network=tiny, epochs=1, random_state=0, threads=1).fit(X, y)
 
 
-def test_a_model_of_colour_pictures_of_any_form_gets_the_drawing(model):
+def test_a_model_of_colour_pictures_of_any_form_gets_the_drawing():
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, (12, 10, 14, 3), dtype=np.uint8)
     recognizer = Recognizer(small(ImageClassifier, X, ["cat", "dog"] * 6), "pets")

@@ -60,7 +60,9 @@ def test_a_path_as_no_browser_sends_it_leads_nowhere(server, path):
     assert b"root:" not in body
 
 
-@pytest.mark.parametrize("text", [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"A" * 100_000 + b"\r\n\r\n"])
+@pytest.mark.parametrize(
+    "text", [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"A" * 100_000 + b"\r\n\r\n"]
+)
 def test_what_is_no_request_is_refused(server, text):
     with connect(server) as connection:
         connection.sendall(text + b"\r\n\r\n")

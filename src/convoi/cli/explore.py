@@ -68,7 +68,7 @@ def explore(
 
 
 def _open(address: str) -> None:
-    """Open a page in a graphical browser, if there is one; a textual one would take the terminal."""
+    """Open a page in a graphical browser, if any; a textual one would take the terminal."""
     import os
     import sys
     import webbrowser

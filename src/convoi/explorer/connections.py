@@ -7,7 +7,7 @@ A layer with one input row and one output row, as in I. Goodfellow, Y. Bengio an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from convoi.graph import INPUT
 from convoi.nn import Conv
@@ -17,7 +17,7 @@ from convoi.ops import Conv as ConvOperation
 if TYPE_CHECKING:
     from convoi.explorer.fields import Fields
 
-PADDINGS = ("same", "valid")
+Padding: TypeAlias = Literal["same", "valid"]
 KINDS = ("dense", "local", "tiled", "convolutional")
 MOST_INPUTS = 16
 MOST_TAPS = 5
@@ -51,7 +51,7 @@ class Connections:
 
 
 def connect(
-    inputs: int, taps: int, *, stride: int = 1, padding: str = "same", tile: int = 2
+    inputs: int, taps: int, *, stride: int = 1, padding: Padding = "same", tile: int = 2
 ) -> tuple[Connections, ...]:
     """Return the connections of layers of all kinds with the same inputs and outputs.
 
@@ -113,7 +113,7 @@ def connections(fields: Fields) -> dict[str, Any]:
         inputs,
         fields.integer("taps", 3, 1, min(inputs, MOST_TAPS)),
         stride=fields.integer("stride", 1, 1, 3),
-        padding=fields.choice("padding", "same", PADDINGS),
+        padding=fields.choice("padding", "same", get_args(Padding)),
         tile=fields.integer("tile", 2, 1, MOST_INPUTS),
     )
     fields.finish()

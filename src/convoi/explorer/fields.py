@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convoi.checks import (
-    Choice,
-    check_choice,
-    check_integer,
-    check_real,
-    refusal,
-)
+from convoi.checks import check_choice, check_integer, check_real, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError, DataError
 from convoi.explorer.limits import MAGNITUDE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from convoi.checks import Choice
 
 OWNER = "the request"
 
@@ -113,9 +112,7 @@ def read_fields(body: bytes) -> Fields:
     return Fields(values)
 
 
-def numbers(
-    value: object, name: str, owner: str, rank: int, most: int
-) -> NDArray[np.float64]:
+def numbers(value: object, name: str, owner: str, rank: int, most: int) -> NDArray[np.float64]:
     """Return nested lists as an array, checked."""
     kind = "a row of numbers" if rank == 1 else "rows of numbers, equally many in each"
     expectation = f"{kind}, 1 to {most} along each axis"

@@ -14,8 +14,10 @@ HOSTS = ("127.0.0.1", "localhost")
 HEADERS = (
     (
         b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        (
+            b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+            b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -43,6 +45,8 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
         if scope["type"] != "http":
             return  # there are no web sockets here
         refusal = self._refusal(scope)
@@ -56,7 +60,9 @@ class Guard:
         await app(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> str | None:
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        ]
         hosts = [value.lower() for name, value in headers if name == "host"]
         origins = [value.lower() for name, value in headers if name == "origin"]
         sites = [value for name, value in headers if name == "sec-fetch-site"]

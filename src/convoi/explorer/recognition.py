@@ -114,7 +114,8 @@ class Recognizer:
         if "example" in fields:
             number = fields.integer("example", 0, 0, max(len(self._examples) - 1, 0))
             if number < len(self._examples):
-                return self._examples[number]
+                example: NDArray[Any] = self._examples[number]
+                return example
             raise ArgumentError(f"There are no examples for the model {self._name!r}.")
         strokes = read_strokes(fields)
         if not strokes:
@@ -147,9 +148,7 @@ class Recognizer:
         return {"name": layer.name, "layer": layer.title, "output_shape": layer.shape, **picture}
 
 
-def _pictured(
-    maps: NDArray[Any], value_range: tuple[float, float] | None = None
-) -> dict[str, Any]:
+def _pictured(maps: NDArray[Any], value_range: tuple[float, float] | None = None) -> dict[str, Any]:
     """Return maps as bytes from their lowest value to their highest, in base64."""
     finite = np.nan_to_num(maps.astype(np.float64))
     low, high = value_range or (float(finite.min()), float(finite.max()))

@@ -24,13 +24,13 @@ ADDRESS = "127.0.0.1"
 
 def check_dependencies() -> None:
     """Raise MissingDependencyError unless the packages of the server are installed."""
-    for package in ("starlette", "uvicorn"):
-        try:
-            __import__(package)
-        except ImportError as error:
-            raise MissingDependencyError.for_package(
-                package, purpose="The explorer", install="convoi[explore]"
-            ) from error
+    try:
+        import starlette  # noqa: F401, PLC0415 - an optional package
+        import uvicorn  # noqa: F401, PLC0415 - an optional package
+    except ImportError as error:
+        raise MissingDependencyError.for_package(
+            error.name or "uvicorn", purpose="The explorer", install="convoi[explore]"
+        ) from error
 
 
 def open_listener(port: int = 0) -> socket.socket:
