@@ -11,8 +11,8 @@ def shift(**fields):
     return shift_input(Fields({"kernel": {"name": "sobel"}, **fields}))
 
 
-@pytest.mark.parametrize("sample", ["digit-3", "disc", "ecg", "sine"])
-@pytest.mark.parametrize("right", [-20, -3, 0, 1, 5])
+@pytest.mark.parametrize("sample", ["digit-3", "ecg"])
+@pytest.mark.parametrize("right", [-20, 1, 5])
 def test_with_the_other_end_coming_in_the_outputs_move_exactly(sample, right):
     result = shift(sample=sample, right=right)
     before, after = map(np.array, result["outputs"])

@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 _SIDE = 12
 _LENGTH = 64
+_BEAT = 40  # samples; the R wave falls on one
 _WHITE = 9.0
 
 ECG_WAVES = (
     # position (part of the beat), height, width (part of the beat)
-    (0.20, 0.16, 0.025),  # P
-    (0.36, -0.14, 0.010),  # Q
-    (0.39, 1.00, 0.011),  # R
-    (0.42, -0.22, 0.010),  # S
-    (0.66, 0.30, 0.040),  # T
+    (0.20, 0.15, 0.030),  # P
+    (0.36, -0.12, 0.012),  # Q
+    (0.40, 1.00, 0.014),  # R
+    (0.44, -0.24, 0.014),  # S
+    (0.68, 0.30, 0.045),  # T
 )
 """The waves of a heartbeat as Gaussians: the form of P. E. McSharry et al., "A dynamical model for
 generating synthetic electrocardiogram signals", IEEE Trans. Biomed. Eng. 50(3), 2003, with heights
@@ -55,7 +56,7 @@ def samples() -> Mapping[str, Sample]:
     Examples
     --------
     >>> samples()["ecg"].values.shape, samples()["disc"].values.max()
-    ((64,), 9.0)
+    ((80,), 9.0)
     """
     rows, columns = np.indices((_SIDE, _SIDE))
     centred = np.hypot(rows - (_SIDE - 1) / 2, columns - (_SIDE - 1) / 2)
@@ -91,7 +92,7 @@ def _digits() -> dict[str, Sample]:
 
 def _heartbeats() -> NDArray[np.float64]:
     """Return two beats."""
-    phase = np.arange(_LENGTH) / (_LENGTH / 2) % 1
+    phase = np.arange(2 * _BEAT) / _BEAT % 1
     waves = (
         height * np.exp(-0.5 * ((phase - position) / width) ** 2)
         for position, height, width in ECG_WAVES

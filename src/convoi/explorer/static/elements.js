@@ -20,10 +20,11 @@ function setAttribute(made, name, value) {
   else made.setAttribute(name, value === true ? "" : value);
 }
 
-/** A number in few characters: three or four digits. */
+/** A number in few characters: up to three digits. */
 export function short(value) {
   const size = Math.abs(value);
   if (size >= 1e5) return value.toExponential(0).replace("e+", "e").replace("-", "−");
+  if (value !== 0 && size < 0.005) return value.toExponential(0).replaceAll("-", "−");
   const decimals = size >= 100 ? 0 : size >= 10 ? 1 : 2;
   return String(Number(value.toFixed(decimals))).replace("-", "−");
 }

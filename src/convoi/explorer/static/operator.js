@@ -3,7 +3,7 @@
 import { element, field, long, number, select, short } from "./elements.js";
 import { grid, largest, pointing } from "./grid.js";
 import { operands } from "./operand.js";
-import { plot } from "./plot.js";
+import { plot, range } from "./plot.js";
 import { computation } from "./server.js";
 
 const KINDS = ["convolution", "correlation"];
@@ -56,11 +56,11 @@ export function startOperator(offered) {
     const first = result === null || result.flat !== !Array.isArray(answer.input[0]);
     result = withTwoAxes(answer);
     const [rows, columns] = size(result.convolution.output);
-    if (first) pointed = [rows >> 1, columns >> 1];
+    if (first) pointed = result.flat ? [0, highest(result.convolution.output[0])] : [rows >> 1, columns >> 1];
     pointed = [Math.min(pointed[0], rows - 1), Math.min(pointed[1], columns - 1)];
     views = { input: showInput() };
     const scale = largest(result.convolution.output, result.correlation.output);
-    const ends = ends_of(result.convolution.output, result.correlation.output);
+    const ends = range(result.convolution.output.flat(), result.correlation.output.flat());
     for (const kind of KINDS) views[kind] = showResult(kind, scale, ends);
     point(...pointed, false);
   }
@@ -221,8 +221,7 @@ function size(array) {
   return [array.length, array[0].length];
 }
 
-function ends_of(...arrays) {
-  const all = arrays.flat(2);
-  const [low, high] = [Math.min(0, ...all), Math.max(0, ...all)];
-  return low === high ? [0, 1] : [low, high];
+function highest(values) {
+  const sizes = values.map(Math.abs);
+  return sizes.indexOf(Math.max(...sizes));
 }

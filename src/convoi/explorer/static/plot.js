@@ -4,7 +4,7 @@ import { drawn, long, short } from "./elements.js";
 
 const WIDTH = 400;
 const HEIGHT = 150;
-const LEFT = 34;
+const LEFT = 48;
 const EDGE = 8;
 
 /**
