@@ -79,6 +79,13 @@ def test_clients_that_leave_early_do_no_harm(server):
         assert answer(connection)[0] == 200
 
 
+def test_a_body_that_does_not_arrive_is_not_waited_for(server, monkeypatch):
+    monkeypatch.setattr("convoi.explorer.limits.BODY_SECONDS", 0.0)
+    with connect(server) as connection:
+        connection.sendall(request(server, "POST", "/api/operate", BODY)[:-10])
+        assert answer(connection)[0] == 408
+
+
 def test_only_loopback_is_listened_to():
     with open_listener() as listener:
         assert listener.getsockname()[0] == "127.0.0.1"

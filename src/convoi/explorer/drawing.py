@@ -41,6 +41,8 @@ PEN = 0.08
 """Width of the pen for networks of other inputs, as part of the picture."""
 SPACING = 1 / 64
 """Distance of points, as part of the picture's side, below which the next one is left out."""
+SEGMENTS = 256
+"""Of a drawing, about, at most: of a longer one points farther apart are left out."""
 
 
 def read_strokes(fields: Fields) -> list[Stroke]:
@@ -136,15 +138,16 @@ def _distances(strokes: list[Stroke], side: int, reach: float) -> NDArray[np.flo
     """Return how far the pixels of a square are from the strokes, infinite beyond the reach."""
     centres = np.arange(side) + 0.5
     distances = np.full((side, side), np.inf)
-    for begin, end in _segments(strokes, side * SPACING):
+    length = sum(float(np.abs(np.diff(stroke, axis=0)).sum()) for stroke in strokes)
+    for begin, end in _segments(strokes, max(side * SPACING, length / SEGMENTS)):
         # Only pixels near the segment: the cost of a drawing is that of its ink.
         left, top = np.clip(np.minimum(begin, end) - reach, 0, side).astype(int)
         right, bottom = np.clip(np.maximum(begin, end) + reach + 1, 0, side).astype(int)
         x = centres[np.newaxis, left:right] - begin[0]
         y = centres[top:bottom, np.newaxis] - begin[1]
         along = end - begin
-        length = max(float(along @ along), 1e-12)
-        place = np.clip((x * along[0] + y * along[1]) / length, 0, 1)
+        square = max(float(along @ along), 1e-12)
+        place = np.clip((x * along[0] + y * along[1]) / square, 0, 1)
         near = distances[top:bottom, left:right]
         np.minimum(near, np.hypot(x - place * along[0], y - place * along[1]), out=near)
     return distances
