@@ -196,4 +196,5 @@ export function startDraw({ model }) {
 
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
   paint();
+  showMaps({ input: null });
 }

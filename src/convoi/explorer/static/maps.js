@@ -30,6 +30,7 @@ export function showMaps(result) {
     width, height, role: "img", "aria-label": `The drawing in ${height} × ${width} values`,
     "data-pixels": result.input.pixels,
   });
+  // The channels of a drawing are all the same.
   paint(picture, { shape: [1, height, width], pixels: result.input.pixels }, 1, 1, 0);
   sample.replaceChildren(picture);
   if (panels.length !== result.layers.length || room !== layers.clientWidth) {
@@ -87,7 +88,8 @@ function rowLayout(canvas, [, , count]) {
 }
 
 function paint(canvas, { shape: [count, height, width], pixels }, perRow, zoom, space) {
-  const bytes = Uint8Array.from(atob(pixels), (character) => character.charCodeAt(0));
+  const bytes = Uint8Array.from(atob(pixels), (character) => character.charCodeAt(0))
+    .subarray(0, count * height * width);
   // All maps below one another, then each to its place, enlarged.
   scratch.width = width;
   scratch.height = height * count;
@@ -97,8 +99,9 @@ function paint(canvas, { shape: [count, height, width], pixels }, perRow, zoom, 
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
   for (let map = 0; map < count; map++) {
-    const left = (map % perRow) * (width * zoom + space);
-    const top = Math.floor(map / perRow) * (height * zoom + space);
-    context.drawImage(scratch, 0, map * height, width, height, left, top, width * zoom, height * zoom);
+    const [across, down] = [width * zoom, height * zoom];
+    const left = (map % perRow) * (across + space);
+    const top = Math.floor(map / perRow) * (down + space);
+    context.drawImage(scratch, 0, map * height, width, height, left, top, across, down);
   }
 }

@@ -21,7 +21,9 @@ export function startOperator(offered) {
   const chosen = operands(
     offered, { prefix: "operator", sample: "digit-3", kernel: "sobel" }, refresh,
   );
-  const fill = field("Value outside", number(0, -99, 99, "any", (value) => set("fill_value", value)));
+  const fill = field(
+    "Value outside", number(0, -99, 99, "any", (value) => set("fill_value", value)),
+  );
   form.addEventListener("submit", (event) => event.preventDefault());
   form.append(
     chosen.box,
@@ -56,7 +58,11 @@ export function startOperator(offered) {
     const first = result === null || result.flat !== !Array.isArray(answer.input[0]);
     result = withTwoAxes(answer);
     const [rows, columns] = size(result.convolution.output);
-    if (first) pointed = result.flat ? [0, highest(result.convolution.output[0])] : [rows >> 1, columns >> 1];
+    if (first) {
+      pointed = result.flat
+        ? [0, highest(result.convolution.output[0])]
+        : [rows >> 1, columns >> 1];
+    }
     pointed = [Math.min(pointed[0], rows - 1), Math.min(pointed[1], columns - 1)];
     views = { input: showInput() };
     const scale = largest(result.convolution.output, result.correlation.output);
@@ -138,8 +144,8 @@ export function startOperator(offered) {
     for (const kind of KINDS) showProducts(kind, window);
     if (announced) {
       const place = result.flat ? `Output ${column}` : `Output row ${row}, column ${column}`;
-      const [convolution, correlation] = KINDS.map((kind) => long(result[kind].output[row][column]));
-      status.textContent = `${place}: convolution ${convolution}, correlation ${correlation}`;
+      const values = KINDS.map((kind) => `${kind} ${long(result[kind].output[row][column])}`);
+      status.textContent = `${place}: ${values.join(", ")}`;
     }
   }
 

@@ -25,7 +25,8 @@ export function plot(values, { label, begin = 0, outside, changed, scale }) {
   });
   const band = drawn("g");
   const marks = drawn("g");
-  made.append(band, drawn("line", { class: "axis", x1: LEFT, x2: WIDTH - EDGE, y1: y(0), y2: y(0) }));
+  const ends = { x1: LEFT, x2: WIDTH - EDGE, y1: y(0), y2: y(0) };
+  made.append(band, drawn("line", { class: "axis", ...ends }));
   for (const value of new Set([low, 0, high])) {
     if (value !== 0 && Math.abs(y(value) - y(0)) < 12) continue;
     made.append(text(LEFT - 6, y(value) + 4, short(value), "end"));

@@ -22,11 +22,16 @@ export function startShift(offered) {
   const rows = document.getElementById("shift-rows");
   const statement = document.getElementById("shift-statement");
   const ask = computation("shift", show, error);
-  const chosen = operands(offered, { prefix: "shift", sample: "digit-3", kernel: "laplacian" }, refresh);
-  const right = slider("To the right", state.right, -FARTHEST, FARTHEST, (value) => set("right", value));
-  const down = slider("Down", state.down, -FARTHEST, FARTHEST, (value) => set("down", value));
+  const chosen = operands(
+    offered, { prefix: "shift", sample: "digit-3", kernel: "laplacian" }, refresh,
+  );
+  const steps = (label, name) =>
+    slider(label, state[name], -FARTHEST, FARTHEST, (value) => set(name, value));
+  const [right, down] = [steps("To the right", "right"), steps("Down", "down")];
   const pools = Array.from({ length: offered.pool }, (_, i) => [String(i + 1), String(i + 1)]);
-  const play = element("button", { type: "button", "aria-pressed": "false", onclick: toggle }, "Play");
+  const play = element(
+    "button", { type: "button", "aria-pressed": "false", onclick: toggle }, "Play",
+  );
   const still = window.matchMedia("(prefers-reduced-motion: reduce)");
   form.addEventListener("submit", (event) => event.preventDefault());
   form.append(
@@ -115,8 +120,8 @@ export function startShift(offered) {
     const strong = (text, name) => element("strong", { "data-figure": name }, text);
     const inside = difference.interior === null
       ? ["No output is far enough from the border to be compared. "]
-      : ["Away from the border, the outputs of the shifted input differ from the shifted outputs by ",
-        strong(long(difference.interior), "interior"), " at most"];
+      : ["Away from the border, the outputs of the shifted input differ from the shifted outputs ",
+        "by ", strong(long(difference.interior), "interior"), " at most"];
     const border = difference.interior === null ? [] : [
       "; at the border by ", strong(long(difference.everywhere), "everywhere"), ". "];
     return [
