@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -35,16 +37,26 @@ def responses(network, inputs):
     return (network(impulses) - zero).reshape(inputs, -1).T
 
 
+NETWORK_LAYERS = {
+    "convolutional": nn.Conv,
+    "tiled": partial(nn.TiledConv, tile=2),
+    "local": nn.LocallyConnected,
+}
+
+
+@pytest.mark.parametrize("kind", NETWORK_LAYERS)
 @pytest.mark.parametrize(("inputs", "taps", "stride", "padding"), CASES)
-def test_the_convolutional_layer_is_connected_as_the_network_layer_is(
-    inputs, taps, stride, padding
-):
-    conv = nn.Conv(1, taps, stride=stride, padding=padding)
-    network = Network(conv, (1, inputs), dtype="float64", random_state=0)
-    weights = network.parameters["weight"].ravel()
-    layer = layers(inputs, taps, stride, padding)["convolutional"]
-    np.testing.assert_allclose(matrix(layer, inputs, weights), responses(network, inputs))
-    assert layer.weights + layer.biases == network.summary(show=False).parameters
+def test_layers_are_connected_as_those_of_networks_are(kind, inputs, taps, stride, padding):
+    made = NETWORK_LAYERS[kind](1, taps, stride=stride, padding=padding)
+    network = Network(made, (1, inputs), dtype="float64", random_state=0)
+    # Places in the tile come last: the weights of a place become neighbours.
+    weights = network.parameters["weight"].reshape(taps, -1).T.ravel()
+    layer = layers(inputs, taps, stride, padding)[kind]
+    expected = matrix(layer, inputs, weights)
+    np.testing.assert_allclose(responses(network, inputs), expected, atol=1e-12)
+    assert layer.biases == network.parameters["bias"].size
+    if padding == "valid":  # else some weights only see the padding
+        assert layer.weights == network.parameters["weight"].size
 
 
 @pytest.mark.parametrize(("inputs", "taps", "stride", "padding"), CASES)

@@ -94,7 +94,9 @@ function paint(canvas, { shape: [count, height, width], pixels }, perRow, zoom, 
   scratch.width = width;
   scratch.height = height * count;
   const image = new ImageData(width, height * count);
-  bytes.forEach((value, index) => image.data.set([value, value, value, 255], 4 * index));
+  // Opaque and grey; processors that run browsers have the lowest byte of a word first.
+  const words = new Uint32Array(image.data.buffer);
+  bytes.forEach((value, index) => { words[index] = 0xff000000 | (value * 0x010101); });
   scratch.getContext("2d").putImageData(image, 0, 0);
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
