@@ -55,8 +55,8 @@ def samples() -> Mapping[str, Sample]:
 
     Examples
     --------
-    >>> samples()["ecg"].values.shape, samples()["disc"].values.max()
-    ((80,), 9.0)
+    >>> samples()["ecg"].values.shape, samples()["disc"].values.shape
+    ((80,), (12, 12))
     """
     rows, columns = np.indices((_SIDE, _SIDE))
     centred = np.hypot(rows - (_SIDE - 1) / 2, columns - (_SIDE - 1) / 2)
