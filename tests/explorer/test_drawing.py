@@ -16,7 +16,7 @@ def test_a_digit_has_the_ink_and_the_box_of_the_data_set(digit):
     pixels = as_nist_digit(strokes_of(digit))
     assert pixels.shape == (8, 8)
     assert pixels.max() <= 16
-    assert abs(int(pixels.sum()) - INK) < 0.1 * INK
+    assert abs(int(pixels.sum()) - INK) < 0.15 * INK  # a line grows by whole columns
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     assert (rows[0], rows[-1]) == (0, 7)
     assert columns[0] >= 1
