@@ -70,6 +70,11 @@ class Tiled(Kernel):
         """Return how many pointers it takes."""
         return self.parts[0].kernel.pointer_count()
 
+    @property
+    def samples_at_once(self) -> int:
+        """The most that a part takes."""
+        return max(part.kernel.samples_at_once for part in self.parts)
+
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loops over the residues of each part."""
         for part in self.parts:
