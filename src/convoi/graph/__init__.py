@@ -11,6 +11,7 @@ from convoi.graph.differentiate import (
 )
 from convoi.graph.interpreter import run
 from convoi.graph.nodes import INPUT, SEED, TARGET, WEIGHT, Graph, Node
+from convoi.graph.receptive_field import ReceptiveField, receptive_fields
 from convoi.graph.serialize import (
     graph_from_dict,
     graph_from_json,
@@ -26,6 +27,7 @@ __all__ = [
     "Builder",
     "Graph",
     "Node",
+    "ReceptiveField",
     "RunningStatistics",
     "TrainingGraph",
     "check_network",
@@ -34,5 +36,6 @@ __all__ = [
     "graph_from_json",
     "graph_to_dict",
     "graph_to_json",
+    "receptive_fields",
     "run",
 ]

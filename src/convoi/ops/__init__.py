@@ -99,6 +99,7 @@ from convoi.ops.pool import (
     MaxPoolBackward,
     Pool,
 )
+from convoi.ops.reach import Reach
 from convoi.ops.shape import (
     Crop,
     Flatten,
@@ -195,6 +196,7 @@ __all__ = [
     "PointwiseBackward",
     "Pool",
     "ReLU",
+    "Reach",
     "Row",
     "Shape",
     "SiLU",

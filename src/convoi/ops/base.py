@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
+from convoi.ops.reach import MOVED, Reach
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -164,6 +166,25 @@ class Operation:
         """Return the number of multiply-adds of one sample."""
         del inputs
         return 0
+
+    def connections(self, *inputs: Shape) -> int:
+        """Return how many pairs of an input and an output value weights or windows join.
+
+        Padding and biases are no input values, and what is moved or changed element by element
+        is not joined with anything.
+        """
+        del inputs
+        return 0
+
+    def reaches(self, *inputs: Shape) -> tuple[Reach, ...] | None:
+        """Return what output positions see of every input, for each spatial axis.
+
+        None: every output value sees all positions. The default serves operations that keep each
+        position where it is, and those that give up the spatial axes.
+        """
+        output = self.infer_shape(*inputs)
+        kept = all(shape[1:] == output[1:] for shape in inputs)
+        return (MOVED,) * (len(output) - 1) if kept else None
 
     def reference(self, *arrays: Array) -> Array:
         """Return the output for inputs, then parameters: the definition.

@@ -26,6 +26,7 @@ from convoi.ops.base import (
     register,
 )
 from convoi.ops.grid import Padding, Window, check_window
+from convoi.ops.reach import Reach
 
 
 @register
@@ -107,6 +108,15 @@ class Conv(Operation):
     def multiply_adds(self, *inputs: Shape) -> int:
         (shape,) = inputs
         return prod(self.weight_shape(shape[0])) * prod(self.infer_shape(shape)[1:])
+
+    def connections(self, *inputs: Shape) -> int:
+        ((channels, *spatial),) = inputs
+        seen = self.window.pairs(self, tuple(spatial))
+        return self.filters * (channels // self.groups) * seen
+
+    def reaches(self, *inputs: Shape) -> tuple[Reach, ...]:
+        del inputs
+        return self.window.reaches
 
     def reference(self, *arrays: Array) -> Array:
         x, weight, *bias = arrays

@@ -61,6 +61,9 @@ class Dense(Operation):
     def multiply_adds(self, *inputs: Shape) -> int:
         return self.conv.multiply_adds(*inputs)
 
+    def connections(self, *inputs: Shape) -> int:
+        return self.conv.connections(*inputs)
+
     def reference(self, *arrays: Array) -> Array:
         x, weight, *bias = arrays
         y = x @ weight.T

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from convoi.ops import require
+from convoi.ops.reach import Reach
 
 if TYPE_CHECKING:
     from convoi.ops.base import Array, Operation, Shape
@@ -121,6 +122,22 @@ class Window:
                 f"Use padding='same' or a smaller {called}.",
             )
         return result
+
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        """What the windows see, axis by axis."""
+        axes = (self.size, self.stride, self.dilation, (low for low, _ in self.padding))
+        return tuple(Reach.of_window(*axis) for axis in zip(*axes, strict=True))
+
+    def pairs(self, op: Operation, spatial: Shape) -> int:
+        """Return how many pairs there are of a window and an input position that it sees."""
+        counts = (
+            np.count_nonzero((taps >= 0) & (taps < extent))
+            for taps, extent in zip(
+                map(Reach.taps, self.reaches, self.output(op, spatial)), spatial, strict=True
+            )
+        )
+        return prod(int(count) for count in counts)
 
     def patches(self, x: Array, fill: float = 0.0) -> Array:
         """Return what every window sees: ``(n, C, *X)`` to a view ``(n, C, *P, *R)``."""

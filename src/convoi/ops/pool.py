@@ -11,6 +11,7 @@ import numpy as np
 from convoi.ops import require
 from convoi.ops.base import Array, Gradients, GraphBuilder, Operation, Shape, Use, register
 from convoi.ops.grid import Padding, Window, check_window
+from convoi.ops.reach import Reach
 from convoi.ops.shape import Flatten
 
 if TYPE_CHECKING:
@@ -45,6 +46,14 @@ class Pool(Operation):
         (shape,) = inputs
         spatial = require.spatial(self, shape, len(self.size))
         return (shape[0], *self.window.output(self, spatial))
+
+    def connections(self, *inputs: Shape) -> int:
+        ((channels, *spatial),) = inputs
+        return channels * self.window.pairs(self, tuple(spatial))
+
+    def reaches(self, *inputs: Shape) -> tuple[Reach, ...]:
+        del inputs
+        return self.window.reaches
 
     @property
     def taps(self) -> tuple[int, ...]:
@@ -260,6 +269,10 @@ class GlobalPool(Operation):
                 "Remove it: there are no positions to pool over.",
             )
         return shape[:1]
+
+    def connections(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        return prod(shape)
 
     def windowed(self, shape: Shape) -> Pool:
         """Return the same pooling as a window that covers an input of this shape."""

@@ -11,6 +11,7 @@ import numpy as np
 from convoi.ops import require
 from convoi.ops.base import Array, Gradients, GraphBuilder, Operation, Shape, Use, register
 from convoi.ops.grid import Padding, crop, pad
+from convoi.ops.reach import Reach
 
 
 @register
@@ -56,6 +57,9 @@ class Unflatten(Operation):
         require.same(self, "an input", (prod(self.shape),), shape)
         return self.shape
 
+    def reaches(self, *inputs: Shape) -> None:
+        del inputs
+
     def reference(self, *arrays: Array) -> Array:
         (x,) = arrays
         return x.reshape(len(x), *self.shape)
@@ -85,6 +89,10 @@ class ZeroPad(Operation):
         (shape,) = inputs
         spatial = require.spatial(self, shape, len(self.padding))
         return (shape[0], *(x + sum(p) for x, p in zip(spatial, self.padding, strict=True)))
+
+    def reaches(self, *inputs: Shape) -> tuple[Reach, ...]:
+        del inputs
+        return tuple(Reach.of_window(1, padding=low) for low, _ in self.padding)
 
     def reference(self, *arrays: Array) -> Array:
         (x,) = arrays
@@ -123,6 +131,10 @@ class Crop(Operation):
             )
         return (shape[0], *kept)
 
+    def reaches(self, *inputs: Shape) -> tuple[Reach, ...]:
+        del inputs
+        return tuple(Reach.of_window(1, padding=-low) for low, _ in self.padding)
+
     def reference(self, *arrays: Array) -> Array:
         (x,) = arrays
         return crop(x, self.padding)
@@ -151,6 +163,10 @@ class Upsample(Operation):
         (shape,) = inputs
         spatial = require.spatial(self, shape, len(self.scale))
         return (shape[0], *(x * s for x, s in zip(spatial, self.scale, strict=True)))
+
+    def reaches(self, *inputs: Shape) -> tuple[Reach, ...]:
+        del inputs
+        return tuple(Reach((0,) * scale, (0,) * scale, 1) for scale in self.scale)
 
     def reference(self, *arrays: Array) -> Array:
         (x,) = arrays
