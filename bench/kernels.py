@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.agreement import TOLERANCE, relative_error
-from bench.native import IndependentProducts, NativeCall
 from convoi.codegen.target import Target, current_target
-from convoi.codegen.types import FLOATS, Vector
 from convoi.compiler import choose
 from convoi.compiler.layouts import backward_axes, forward_axes
+from convoi.compiler.peak import peak_call
 from convoi.config import override
 from convoi.kernels.arrays import from_layout, to_layout
 from convoi.kernels.correlate import Correlate
 from convoi.kernels.grid import reaches
 from convoi.kernels.layout import Layout
+from convoi.kernels.probe import NativeCall
 from convoi.kernels.weight_gradient import WeightGradient
 from convoi.kernels.weights import WeightLayout
 from convoi.ops import Conv, ConvBackwardData, ConvBackwardWeight
@@ -38,8 +38,6 @@ SLICE_SECONDS = 0.004
 """How long a kernel, and the peak beside it, run in a round."""
 ROUNDS_FACTOR = 4
 """Rounds of kernels for each round of networks."""
-PEAK_PRODUCTS = 1 << 24
-"""Multiply-adds of a call that measures the peak."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,7 @@ def measure_kernels(options: Options) -> list[KernelResult]:
     """
     target = current_target()
     with override(cache_dir="off"):  # the cache is for the code of networks
-        peak, products = _peak_call(target)
+        peak, products = peak_call(target, DTYPE)
         cases = {shape: checked_cases(shape, target) for shape in SHAPES}
     rates = {
         shape: {
@@ -207,17 +205,6 @@ def _seconds(call: NativeCall) -> float:
         runs += 1
         now = clock()
     return (now - start) / runs
-
-
-def _peak_call(target: Target) -> tuple[NativeCall, int]:
-    """Return the kernel that reaches the peak, and the multiply-adds of a call."""
-    vector = Vector(FLOATS[DTYPE], target.lanes(DTYPE))
-    kernel = IndependentProducts(vector)
-    factors = aligned_zeros(2 * vector.lanes, DTYPE)
-    factors[:] = 0.5
-    sums = aligned_zeros(kernel.accumulators * vector.lanes, DTYPE)
-    count = PEAK_PRODUCTS // kernel.products
-    return NativeCall(kernel, [factors, sums], count, target), count * kernel.products
 
 
 class _Samples:

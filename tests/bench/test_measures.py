@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from bench.kernels import SHAPES, checked_cases
-from bench.native import IndependentProducts, NativeCall
 from bench.options import parse
 from bench.ours import SETTING
 from bench.process import WorkerError, start_worker
@@ -18,25 +17,13 @@ from bench.results import write_results
 from bench.task import Task, read_arrays, write_batch
 from bench.workloads import WORKLOADS, random_batch
 from convoi.codegen.target import current_target
-from convoi.codegen.types import F32, Vector
 from convoi.graph.serialize import graph_to_dict
-from convoi.runtime.buffers import aligned_zeros
 
 
 @pytest.mark.parametrize("shape", SHAPES[:6:2], ids=str)
 def test_kernels_compute_what_is_measured(shape):
     names = set(checked_cases(shape, current_target()))
     assert names >= {"forward", "backward weight"}
-
-
-def test_the_peak_kernel_computes_all_its_products():
-    vector = Vector(F32, current_target().lanes("float32"))
-    kernel = IndependentProducts(vector, accumulators=2, unrolled=4)
-    factors = aligned_zeros(2 * vector.lanes)
-    factors[:] = 0.5
-    sums = aligned_zeros(2 * vector.lanes)
-    NativeCall(kernel, [factors, sums], 3, current_target())()
-    assert np.all(sums == 3 * 4 * 0.25)
 
 
 @pytest.mark.parametrize("mode", ["training", "inference"])

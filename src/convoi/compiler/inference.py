@@ -9,7 +9,7 @@ import numpy as np
 from convoi.checks import check_choice
 from convoi.codegen.target import current_target
 from convoi.codegen.types import FLOATS
-from convoi.compiler.boundary import GEOMETRY, SAMPLES, SOURCE
+from convoi.compiler.boundary import GEOMETRY, PACK, SAMPLES, SOURCE
 from convoi.compiler.host import (
     Packer,
     check_parameters,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from convoi.compiler.tasks import Task
     from convoi.ops import Array
 
 
@@ -90,6 +91,11 @@ class InferenceProgram:
         """Bytes of activations that each thread holds."""
         return self._compiled.plan.bytes_of(Space.THREAD)
 
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What is computed together, in order."""
+        return self._compiled.tasks
+
     def load(self, parameters: Mapping[str, Array]) -> None:
         """Take over the values of the network's parameters, by name, in PyTorch's layouts.
 
@@ -130,6 +136,36 @@ class InferenceProgram:
                 self._free.append(instance)
         return output
 
+    def time_tasks(self, X: ArrayLike) -> dict[str, float]:
+        """Run samples through the program, one kernel at a time, on one thread.
+
+        Parameters
+        ----------
+        X : array_like
+            Samples, at least one. Those that pass through a segment together are measured.
+
+        Returns
+        -------
+        dict of str to float
+            Seconds per sample: of each task by its output, of "pack" and of "output".
+        """
+        source = open_source(X, self._input_shape, None)
+        instance = self._take()
+        try:
+            output = np.empty((len(source), *self._output_shape), self.dtype)
+            external, _held = self._prepare(instance, source, output)
+            timed = instance.run_calls(self._pool, external)
+        finally:
+            self._free.append(instance)
+        calls, seconds, waiting = self._compiled.plan.calls, dict[str, float](), 0.0
+        known = {PACK, OUTPUT, *(task.output for task in self.tasks)}
+        for call, (taken, samples) in zip(calls, timed, strict=True):
+            waiting += taken / samples
+            if call.label in known:  # what prepares memory counts for the call that needs it
+                seconds[call.label] = seconds.get(call.label, 0.0) + waiting
+                waiting = 0.0
+        return seconds
+
     def _table_of(self, samples: int) -> tuple[NDArray[np.void], int]:
         """Return the table of samples in their order, and its address."""
         table = sample_table(self._rank, None, samples, augment=False)
@@ -143,6 +179,17 @@ class InferenceProgram:
             return Instance(self._compiled.plan, self._threads, self._first.fixed_memory())
 
     def _run(self, instance: Instance, source: Source, output: Array) -> None:
+        external, _held = self._prepare(instance, source, output)
+        self._report.run(instance, self._pool, external, len(output))
+
+    def _prepare(
+        self, instance: Instance, source: Source, output: Array
+    ) -> tuple[dict[str, int], NDArray[np.void]]:
+        """Make an instance ready for a batch.
+
+        Return the addresses of the caller's arrays, and the table of samples among them, which
+        the caller holds until the run is over.
+        """
         samples = len(output)
         if source.rows is not None:
             table = sample_table(self._rank, source.rows, samples, augment=False)
@@ -160,4 +207,4 @@ class InferenceProgram:
             SAMPLES: address,
             OUTPUT: address_of(output),
         }
-        self._report.run(instance, self._pool, external, samples)
+        return external, table

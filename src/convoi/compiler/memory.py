@@ -121,9 +121,15 @@ class MemoryPlanner:
     """Assigns memory to the operands of the steps of one program."""
 
     def __init__(
-        self, selection: Selection, segments: Sequence[StepSegment], granule: int = 1
+        self,
+        selection: Selection,
+        segments: Sequence[StepSegment],
+        granule: int = 1,
+        *,
+        link: bool = True,
     ) -> None:
         self.selection = selection
+        self.link = link
         self.granule = granule
         self.segments = segments
         self.places, self.ends = place_parameters(selection.packings.values(), selection.itemsize)
@@ -253,7 +259,7 @@ class MemoryPlanner:
         return self._call(f"clear {root}", ClearHalo(layout), (self._value(root),))
 
     def _call(self, label: str, kernel: Kernel, arguments: tuple[Argument, ...]) -> KernelCall:
-        address = kernel_address(kernel, self.selection.target)
+        address = kernel_address(kernel, self.selection.target) if self.link else 0
         return KernelCall(label, address, arguments, type(kernel).__name__)
 
     def _argument(  # noqa: PLR0911 - one for each kind of operand

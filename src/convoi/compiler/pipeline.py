@@ -26,7 +26,7 @@ from convoi.compiler.simplify import (
     sink_flatten,
     split_sums,
 )
-from convoi.compiler.tasks import fuse
+from convoi.compiler.tasks import Task, fuse
 from convoi.graph import Graph, check_network, differentiate
 from convoi.runtime.program import Chunking, Plan
 
@@ -56,12 +56,17 @@ class Compiled:
     constants: Mapping[str, Constant]
     input: Layout
     """How the packed input lies."""
+    tasks: tuple[Task, ...]
+    """What is computed together; the calls of a task are labelled with its output."""
 
 
 def compile_inference(
-    graph: Graph, dtype: str, target: Target, *, winograd: bool = True
+    graph: Graph, dtype: str, target: Target, *, winograd: bool = True, link: bool = True
 ) -> Compiled:
-    """Return the program that computes a network's output."""
+    """Return the program that computes a network's output.
+
+    Without `link` there is no machine code: the plan can be looked at, and not be run.
+    """
     check_network(graph)
     simplified = simplify_inference(graph)
     graph = simplified.graph
@@ -73,19 +78,26 @@ def compile_inference(
     select_output(selection, graph.outputs[0], OUTPUT)
     segments = cut_segments(selection.steps, selection.root)
     segments = cut_at_heavy_layers(selection, segments)
-    memory = MemoryPlanner(selection, segments, selection.tile_samples).plan()
+    memory = MemoryPlanner(selection, segments, selection.tile_samples, link=link).plan()
     plan = Plan(memory.segments, memory.buffers, Chunking(most=None))
-    return Compiled(
-        plan, memory, simplified.recipes, selection.constants, selection.layout(packed_input)
-    )
+    layout = selection.layout(packed_input)
+    return Compiled(plan, memory, simplified.recipes, selection.constants, layout, tasks)
 
 
 def compile_training(
-    graph: Graph, loss: Loss, dtype: str, target: Target, *, augment: bool, winograd: bool = True
+    graph: Graph,
+    loss: Loss,
+    dtype: str,
+    target: Target,
+    *,
+    augment: bool,
+    winograd: bool = True,
+    link: bool = True,
 ) -> Compiled:
     """Return the program that computes a loss and the gradients of all parameters.
 
-    It is the program of a training step up to the sums of gradients of each chunk.
+    It is the program of a training step up to the sums of gradients of each chunk. Without
+    `link` there is no machine code: the plan can be looked at, and not be run.
     """
     training = differentiate(sink_flatten(graph), loss)
     simplified = normalizations_to_affine(split_sums(training.graph))
@@ -104,12 +116,11 @@ def compile_training(
     parameters = sum(p.size for p in selection.packings.values() if not p.transposed)
     samples = choose.chunk_samples(parameters, _multiply_adds(graph), selection.tile_samples)
     granule = selection.tile_samples if samples % selection.tile_samples == 0 else 1
-    memory = MemoryPlanner(selection, segments, granule).plan()
+    memory = MemoryPlanner(selection, segments, granule, link=link).plan()
     most = choose.chunk_limit(parameters * selection.itemsize)
     plan = Plan(memory.segments, memory.buffers, Chunking(most, samples))
-    return Compiled(
-        plan, memory, simplified.recipes, selection.constants, selection.layout(packed_input)
-    )
+    layout = selection.layout(packed_input)
+    return Compiled(plan, memory, simplified.recipes, selection.constants, layout, tasks)
 
 
 def _multiply_adds(graph: Graph) -> int:

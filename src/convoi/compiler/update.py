@@ -89,6 +89,8 @@ class Frame:
     memory: MemoryPlan
     dtype: str
     target: Target
+    link: bool = True
+    """Whether kernels get addresses; a plan without is only looked at."""
 
     @property
     def itemsize(self) -> int:
@@ -192,7 +194,7 @@ class Frame:
         return self._call("update", rule.kernel(self.dtype, self.lanes), arguments)
 
     def _call(self, label: str, kernel: Kernel, arguments: Sequence[Argument]) -> KernelCall:
-        address = kernel_address(kernel, self.target)
+        address = kernel_address(kernel, self.target) if self.link else 0
         return KernelCall(label, address, tuple(arguments), type(kernel).__name__)
 
     def _segment(self, call: KernelCall, buffer: str) -> Segment:

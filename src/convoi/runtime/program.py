@@ -150,6 +150,15 @@ class Plan:
         """Return the bytes that each unit of a space takes."""
         return sum(buffer.bytes for buffer in self.buffers if buffer.space is space)
 
+    def allocated(self, space: Space, units: int) -> int:
+        """Return the bytes that an instance allocates for so many units of a space."""
+        held = (b.unit_bytes * units for b in self.buffers if b.space is space)
+        return sum(max(size, ALIGNMENT) for size in held)
+
+    def sums(self, samples: int) -> int:
+        """Return over how many chunks of a batch an instance holds sums."""
+        return 1 if self.chunking.most is None else self.chunking.count(samples, 1)
+
 
 class Instance:
     """A plan with memory of its own; it runs one batch at a time.
@@ -281,7 +290,7 @@ class Instance:
     def prepare(self, samples: int) -> int:
         """Make room for a batch and return the number of chunks that sums are made over."""
         chunking = self.plan.chunking
-        chunks = 1 if chunking.most is None else chunking.count(samples, 1)
+        chunks = self.plan.sums(samples)
         if samples != self._samples:
             self._samples = -1
             self._grow(samples, chunks)
@@ -310,6 +319,32 @@ class Instance:
             pool.execute(int(program.ctypes.data), self.threads)
             seconds.append(perf_counter() - start)
         return seconds
+
+    def run_calls(self, pool: Pool, external: Mapping[str, int]) -> list[tuple[float, int]]:
+        """Run the first convoy of every segment call by call, on one thread.
+
+        Returns
+        -------
+        list of (float, int)
+            The seconds of each call, in the order of the plan, and the samples that it handled.
+        """
+        self._bind(external)
+        program = self._program.copy()
+        program[PROGRAM.segment_count] = 1
+        found = []
+        for row, segment in zip(self._segments, self.plan.segments, strict=True):
+            samples = min(segment.convoy, int(row[SEGMENT.samples]))
+            one = aligned_zeros(SEGMENT.words, "int64")
+            program[PROGRAM.segments] = one.ctypes.data
+            for number in range(len(segment.calls)):
+                one[:] = row
+                one[SEGMENT.first_call] += number
+                one[SEGMENT.calls] = one[SEGMENT.chunks] = 1
+                one[SEGMENT.samples] = samples
+                start = perf_counter()
+                pool.execute(int(program.ctypes.data), 1)
+                found.append((perf_counter() - start, samples))
+        return found
 
     def _bind(self, external: Mapping[str, int]) -> None:
         """Write the addresses of external buffers, and begin all segments anew."""

@@ -1,4 +1,4 @@
-"""Calling one kernel on arrays."""
+"""Calling one kernel on arrays, and the kernel that shows how fast a core can multiply and add."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convoi.codegen.types import constant
+from convoi.errors import CompilationError
 from convoi.kernels.base import CallArguments, Kernel, kernel_address
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from convoi.codegen.target import Target
     from convoi.codegen.types import Value, Vector
 
-_SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
-
 
 class NativeCall:
     """A kernel with the arrays that it works on."""
@@ -27,9 +26,13 @@ class NativeCall:
     def __init__(
         self, kernel: Kernel, arrays: Sequence[NDArray[Any]], count: int, target: Target
     ) -> None:
-        assert len(arrays) == kernel.pointer_count()
+        if len(arrays) != kernel.pointer_count():
+            message = f"{kernel} takes {kernel.pointer_count()} arrays, got {len(arrays)}."
+            raise CompilationError(message)
+        integer = ctypes.c_int64
+        signature = ctypes.CFUNCTYPE(None, ctypes.c_void_p, integer, integer, integer)
         self._address = kernel_address(kernel, target)  # held, or the kernel may be unloaded
-        self._function = _SIGNATURE(self._address)
+        self._function = signature(self._address)
         self._arrays = arrays
         self._pointers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
         self._table = ctypes.addressof(self._pointers)
