@@ -23,11 +23,16 @@ def print_lines(*lines: str) -> None:
         print(line)
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print aligned columns: text to the left, numbers to the right."""
+def print_table(
+    headers: Sequence[str], rows: Iterable[Sequence[object]], *, left: int | None = None
+) -> None:
+    """Print aligned columns: text to the left, numbers to the right.
+
+    Where numbers come as text, `left` says how many columns are aligned to the left.
+    """
     cells = [list(headers), *([_text(cell) for cell in row] for row in rows)]
-    numeric = [False] * len(headers)
-    for row in rows:
+    numeric = [left is not None and column >= left for column in range(len(headers))]
+    for row in rows if left is None else ():
         numeric = [isinstance(cell, (int, float)) for cell in row]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
     for row in cells:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "convoi summary model.safetensors",
     "convoi summary resnet --input-shape 3x32x32 --outputs 100",
+    "convoi summary model.safetensors --measure --batch-size 1",
 )
 
 
@@ -40,44 +41,28 @@ def summary(
     outputs: Annotated[
         int, typer.Option(min=1, help="Number of classes; for names of networks.")
     ] = 10,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Samples of the batch whose memory is planned.")
+    ] = 128,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Also measure the time of each layer, on one thread."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the layers of a network, their output shapes and what they cost."""
+    """Show the layers of a network, what they see of its input, and what they cost."""
     shape = parse_sizes(input_shape, counts=(1, 2, 3, 4), example="3x32x32")
     network = _network(model, shape, outputs)
-    records = network.summary(show=False)
+    records = network.summary(show=False, batch_size=batch_size, measure=measure)
     if as_json:
-        print_json(
-            {
-                "input_shape": network.input_shape,
-                "output_shape": network.output_shape,
-                "parameters": records.parameters,
-                "trainable_parameters": records.trainable,
-                "multiply_adds": records.multiply_adds,
-                "parameter_bytes": records.parameter_bytes,
-                "layers": [
-                    {
-                        "name": layer.name,
-                        "layer": layer.layer,
-                        "output_shape": layer.output_shape,
-                        "parameters": layer.parameters,
-                        "multiply_adds": layer.multiply_adds,
-                    }
-                    for layer in records
-                ],
-            }
-        )
+        shapes = {"input_shape": network.input_shape, "output_shape": network.output_shape}
+        print_json({**shapes, "trainable_parameters": records.trainable, **records.as_dict()})
         return
-    rows = [
-        (x.name, x.layer, _shape(x.output_shape), x.parameters, x.multiply_adds) for x in records
-    ]
-    print_table(("Name", "Layer", "Output", "Parameters", "Multiply-adds"), rows)
+    print_table(records.headers(), [*records.rows(), records.totals()], left=3)
     print_lines(
         "",
         f"Input {_shape(network.input_shape)}, output {_shape(network.output_shape)}",
-        f"{records.parameters:,} parameters, {records.trainable:,} of them trainable, "
-        f"{records.parameter_bytes / 1e6:.2f} MB",
-        f"{records.multiply_adds:,} multiply-adds per sample",
+        *records.notes(),
     )
 
 

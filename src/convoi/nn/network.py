@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from convoi.checks import check_choice, check_integer, refusal
+from convoi.checks import check_choice, check_flag, check_integer, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError, DataError
 from convoi.graph import INPUT, Graph
 from convoi.nn.arrays import check_parameters, check_samples, frozen
@@ -17,7 +17,7 @@ from convoi.nn.initialize import initial_parameters
 from convoi.nn.losses import LossLike, check_sample_weight, check_target, loss_operation
 from convoi.nn.precision import check_precision
 from convoi.nn.predictor import Predictor
-from convoi.nn.summary import NetworkSummary, summarize
+from convoi.nn.summary import NetworkSummary, Setting, summarize
 from convoi.nn.trace import check_graph, check_input_shape, trace
 
 if TYPE_CHECKING:
@@ -279,18 +279,32 @@ class Network:
         weight = check_sample_weight(sample_weight, len(samples), self._dtype)
         return self._gradients(op, self._parameters, (samples, target, weight), seed)
 
-    def summary(self, *, show: bool = True) -> NetworkSummary:
+    def summary(
+        self, *, show: bool = True, batch_size: int = 128, measure: bool = False
+    ) -> NetworkSummary:
         """Return what the layers are and what they cost, and print it as a table.
 
         Parameters
         ----------
         show : bool
             Whether the table is printed.
+        batch_size : int
+            Samples of the batch for which memory is planned and times are measured; counts and
+            times are per sample.
+        measure : bool
+            Whether the time of each layer is measured on one thread, and compared with the most
+            multiply-adds per second that a core can do. Without it, nothing is compiled.
 
         Returns
         -------
         NetworkSummary
-            A record per layer, and the totals.
+            A record per layer, and the totals: parameters, connections, multiply-adds, bytes,
+            arithmetic intensity, receptive field, planned memory and measured times.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If the batch size is no positive integer, or a flag no bool.
 
         Examples
         --------
@@ -301,8 +315,16 @@ class Network:
         <NetworkSummary: 2 layers, 80 parameters, 2,592 multiply-adds>
         >>> summary.layers[0].output_shape
         (8, 6, 6)
+        >>> summary.layers[0].receptive_field.size
+        (3, 3)
         """
-        summary = summarize(self._graph, self._dtype.itemsize)
+        size = check_integer(batch_size, "batch_size", "summary", minimum=1)
+        check_flag(show, "show", "summary")
+        timed = check_flag(measure, "measure", "summary")
+        setting = Setting(
+            self._dtype.name, self._dtype.itemsize, self._threads, self._precision, size
+        )
+        summary = summarize(self._graph, setting, self._parameters if timed else None)
         if show:
             summary.show()
         return summary

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convoi import ops
+from convoi.graph import receptive_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import TextIO
 
     from rich.table import Table
 
-    from convoi.graph import Graph
-    from convoi.ops import Operation, Shape
+    from convoi.compiler.footprint import MemoryFootprint
+    from convoi.compiler.pipeline import Precision
+    from convoi.graph import Graph, ReceptiveField
+    from convoi.ops import Array, Cost, Operation, Shape
 
-__all__ = ["LayerSummary", "NetworkSummary", "summarize"]
+__all__ = ["LayerSummary", "NetworkSummary", "Setting", "summarize"]
 
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer that computes something.
+    """One layer that computes something. Counts and bytes are for one sample.
 
     Attributes
     ----------
@@ -35,7 +38,25 @@ class LayerSummary:
     parameters : int
         Number of its parameters, statistics included.
     multiply_adds : int
-        Multiply-adds for one sample.
+        Multiply-adds, those with padding included.
+    connections : int
+        Pairs of an input value and an output value that a weight or a pooling window joins;
+        biases and padding are no input values.
+    activation_bytes : int
+        Memory of its output.
+    weight_bytes : int
+        Memory of its parameters.
+    arithmetic_intensity : float
+        Operations, two for each multiply-add, per byte of its inputs, output and parameters.
+    receptive_field : ReceptiveField
+        What a position of its output sees of the network's input.
+    seconds : float or None
+        Measured time per sample, on one thread. 0 for a layer that is computed as a part of
+        another one. None unless it was measured.
+    fraction_of_peak : float or None
+        Multiply-adds per second as a part of the most that a core was seen to do. Winograd's
+        forms, which multiply less, come out above 1. None unless it was measured, and for layers
+        without multiply-adds or without a time of their own.
     """
 
     name: str
@@ -43,6 +64,25 @@ class LayerSummary:
     output_shape: Shape
     parameters: int
     multiply_adds: int
+    connections: int
+    activation_bytes: int
+    weight_bytes: int
+    arithmetic_intensity: float
+    receptive_field: ReceptiveField
+    seconds: float | None = None
+    fraction_of_peak: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as numbers, texts and lists of them."""
+        field = self.receptive_field
+        return {
+            **{name: value for name, value in vars(self).items() if name != "receptive_field"},
+            "receptive_field": {
+                "size": field.size,
+                "stride": tuple(s if isinstance(s, int) else float(s) for s in field.stride),
+                "offset": field.offset,
+            },
+        }
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,17 +97,35 @@ class NetworkSummary:
         Number of all parameters.
     trainable : int
         Number of those that are trained: all but statistics.
-    multiply_adds : int
-        Multiply-adds for one sample.
-    parameter_bytes : int
-        Memory of the parameters.
+    multiply_adds, connections, activation_bytes, weight_bytes : int
+        Sums over the layers.
+    arithmetic_intensity : float
+        Operations per byte over all layers, as if each read and wrote memory.
+    prediction_memory, training_memory : MemoryFootprint
+        The memory that is planned for predicting a batch and for a step of training on one.
+    seconds : float or None
+        Measured time per sample on one thread, with reading the sample and writing the output.
+    peak : float or None
+        The most multiply-adds per second that a core was seen to do, if times were measured.
     """
 
     layers: tuple[LayerSummary, ...]
     parameters: int
     trainable: int
     multiply_adds: int
-    parameter_bytes: int
+    connections: int
+    activation_bytes: int
+    weight_bytes: int
+    arithmetic_intensity: float
+    prediction_memory: MemoryFootprint
+    training_memory: MemoryFootprint
+    seconds: float | None = None
+    peak: float | None = None
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Memory of the parameters: the same as `weight_bytes`."""
+        return self.weight_bytes
 
     def __iter__(self) -> Iterator[LayerSummary]:
         return iter(self.layers)
@@ -81,30 +139,96 @@ class NetworkSummary:
             f"{self.multiply_adds:,} multiply-adds>"
         )
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary as numbers, texts, and lists and dictionaries of them."""
+        memory = {"prediction": self.prediction_memory, "training": self.training_memory}
+        totals = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in {"layers", "prediction_memory", "training_memory"}
+        }
+        return {
+            **totals,
+            "memory": {
+                name: {**asdict(each), "total_bytes": each.total_bytes}
+                for name, each in memory.items()
+            },
+            "layers": [layer.as_dict() for layer in self.layers],
+        }
+
+    # What is shown ----------------------------------------------------------------------------
+
+    def headers(self) -> tuple[str, ...]:
+        """Return the headers of the table."""
+        timed = () if self.seconds is None else ("µs", "% of peak")
+        return (
+            "Name", "Layer", "Output", "Parameters", "Connections", "Multiply-adds",
+            "Activations", "FLOP/byte", "Field", *timed,
+        )  # fmt: skip
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the rows of the table: texts, a row for each layer."""
+        return [self._row(layer) for layer in self.layers]
+
+    def totals(self) -> tuple[str, ...]:
+        """Return the last row of the table."""
+        timed = () if self.seconds is None else (f"{1e6 * self.seconds:.1f}", self._total_peak())
+        return (
+            "Total", "", "", f"{self.parameters:,}", f"{self.connections:,}",
+            f"{self.multiply_adds:,}", in_bytes(self.activation_bytes),
+            f"{self.arithmetic_intensity:.1f}", "", *timed,
+        )  # fmt: skip
+
+    def notes(self) -> tuple[str, ...]:
+        """Return the lines below the table."""
+        prediction, training = self.prediction_memory, self.training_memory
+        return (
+            f"{self.trainable:,} trainable parameters, {in_bytes(self.weight_bytes)}",
+            (
+                f"Memory for batches of {prediction.batch_size} on {prediction.threads} threads: "
+                f"{in_bytes(prediction.total_bytes)} to predict, "
+                f"{in_bytes(training.total_bytes)} to train"
+            ),
+        )
+
+    def _row(self, layer: LayerSummary) -> tuple[str, ...]:
+        timed: tuple[str, ...] = ()
+        if self.seconds is not None:
+            fraction = layer.fraction_of_peak
+            timed = (
+                f"{1e6 * layer.seconds:.1f}" if layer.seconds else "",
+                "" if fraction is None else f"{100 * fraction:.0f}",
+            )
+        return (
+            layer.name,
+            layer.layer,
+            extents(layer.output_shape),
+            f"{layer.parameters:,}" if layer.parameters else "",
+            f"{layer.connections:,}" if layer.connections else "",
+            f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
+            in_bytes(layer.activation_bytes),
+            f"{layer.arithmetic_intensity:.1f}" if layer.multiply_adds else "",
+            _field(layer.receptive_field),
+            *timed,
+        )
+
+    def _total_peak(self) -> str:
+        if not self.seconds or not self.peak:
+            return ""
+        return f"{100 * self.multiply_adds / self.seconds / self.peak:.0f}"
+
     def __rich__(self) -> Table:
         from rich.table import Table  # noqa: PLC0415 - rich is loaded by those who print
 
-        table = Table(show_footer=True)
-        table.add_column("Name", "Total", overflow="fold")
-        table.add_column("Layer")
-        table.add_column("Output shape")
-        table.add_column("Parameters", f"{self.parameters:,}", justify="right")
-        table.add_column("Multiply-adds", f"{self.multiply_adds:,}", justify="right")
-        for layer in self.layers:
-            table.add_row(
-                layer.name,
-                layer.layer,
-                str(layer.output_shape),
-                f"{layer.parameters:,}" if layer.parameters else "",
-                f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
-            )
-        table.caption = (
-            f"{self.trainable:,} trainable parameters, {_megabytes(self.parameter_bytes)}"
-        )
+        table = Table(show_footer=True, caption="\n".join(self.notes()), caption_justify="left")
+        for number, (header, total) in enumerate(zip(self.headers(), self.totals(), strict=True)):
+            table.add_column(header, total, justify="left" if number < 3 else "right")
+        for row in self.rows():
+            table.add_row(*row)
         return table
 
     def show(self, file: TextIO | None = None) -> None:
-        """Print the table.
+        """Print the table, whole, even where it is wider than the terminal.
 
         Parameters
         ----------
@@ -112,63 +236,144 @@ class NetworkSummary:
             Where to; the default is the standard output.
         """
         from rich.console import Console  # noqa: PLC0415 - rich is loaded by those who print
+        from rich.measure import Measurement  # noqa: PLC0415
 
-        Console(file=file).print(self)
+        console, table = Console(file=file), self.__rich__()
+        unlimited = console.options.update(width=10_000)
+        console.width = max(console.width, Measurement.get(console, unlimited, table).maximum)
+        console.print(table)
 
 
-def summarize(graph: Graph, itemsize: int) -> NetworkSummary:
+@dataclass(frozen=True)
+class Setting:
+    """How a network computes, as far as its costs depend on it."""
+
+    dtype: str
+    itemsize: int
+    threads: int | None
+    precision: Precision
+    batch_size: int
+
+
+def summarize(
+    graph: Graph, setting: Setting, measured: Mapping[str, Array] | None = None
+) -> NetworkSummary:
     """Return the summary of a network's graph.
 
     Parameters
     ----------
     graph : Graph
         The network.
-    itemsize : int
-        Bytes of one parameter.
+    setting : Setting
+        How it computes.
+    measured : mapping of str to array, optional
+        The parameters to measure times with; without them, nothing is compiled.
 
     Returns
     -------
     NetworkSummary
-        Exact counts that follow from the shapes.
+        Exact counts that follow from the shapes, planned memory, and measured times.
     """
-    layers = []
-    for node in graph.nodes:
-        cost = node.op.cost(*(graph.shape(value) for value in node.inputs))
-        layers.append(
-            LayerSummary(
-                node.name,
-                _described(node.op),
-                graph.shape(node.name),
-                cost.parameters,
-                cost.multiply_adds,
-            )
-        )
-    sizes = {name: prod(spec.shape) for name, spec in graph.parameters.items()}
-    total = sum(sizes.values())
-    return NetworkSummary(
-        tuple(layers),
-        parameters=total,
-        trainable=sum(sizes[name] for name, s in graph.parameters.items() if s.kind.trainable),
-        multiply_adds=sum(layer.multiply_adds for layer in layers),
-        parameter_bytes=total * itemsize,
+    # Deferred, because compiling needs llvmlite and describing a network does not.
+    from convoi.compiler.footprint import (  # noqa: PLC0415
+        inference_footprint,
+        training_footprint,
     )
+
+    seconds, peak = ({}, None) if measured is None else _measured(graph, setting, measured)
+    fields, size = receptive_fields(graph), setting.itemsize
+    costs = [(node, node.op.cost(*map(graph.shape, node.inputs))) for node in graph.nodes]
+    layers = tuple(
+        LayerSummary(
+            node.name,
+            _described(node.op),
+            graph.shape(node.name),
+            cost.parameters,
+            cost.multiply_adds,
+            node.op.connections(*map(graph.shape, node.inputs)),
+            cost.elements_written * size,
+            cost.parameters * size,
+            _intensity(cost, size),
+            fields[node.name],
+            seconds.get(node.name),
+            _fraction(cost, seconds.get(node.name), peak),
+        )
+        for node, cost in costs
+    )
+    total = sum((cost for _, cost in costs), ops.Cost())
+    sizes = {name: prod(spec.shape) for name, spec in graph.parameters.items()}
+    dtype, threads, precision = setting.dtype, setting.threads, setting.precision
+    planned = {"batch_size": setting.batch_size, "threads": threads, "precision": precision}
+    return NetworkSummary(
+        layers,
+        parameters=sum(sizes.values()),
+        trainable=sum(sizes[name] for name, s in graph.parameters.items() if s.kind.trainable),
+        multiply_adds=total.multiply_adds,
+        connections=sum(layer.connections for layer in layers),
+        activation_bytes=total.elements_written * size,
+        weight_bytes=sum(sizes.values()) * size,
+        arithmetic_intensity=_intensity(total, size),
+        prediction_memory=inference_footprint(graph, dtype, **planned),  # type: ignore[arg-type]
+        training_memory=training_footprint(graph, dtype, **planned),  # type: ignore[arg-type]
+        seconds=sum(seconds.values()) if seconds else None,
+        peak=peak,
+    )
+
+
+def _measured(
+    graph: Graph, setting: Setting, parameters: Mapping[str, Array]
+) -> tuple[dict[str, float], float]:
+    from convoi.compiler.peak import measured_peak  # noqa: PLC0415 - see summarize
+    from convoi.compiler.timing import time_layers  # noqa: PLC0415
+
+    seconds = time_layers(
+        graph,
+        setting.dtype,
+        parameters,
+        batch_size=setting.batch_size,
+        precision=setting.precision,
+    )
+    return seconds, measured_peak(setting.dtype)
+
+
+def _intensity(cost: Cost, itemsize: int) -> float:
+    elements = cost.elements_read + cost.elements_written + cost.parameters
+    return 2 * cost.multiply_adds / (elements * itemsize)
+
+
+def _fraction(cost: Cost, seconds: float | None, peak: float | None) -> float | None:
+    if not seconds or not peak or not cost.multiply_adds:
+        return None
+    return cost.multiply_adds / seconds / peak
 
 
 def _described(op: Operation) -> str:
     words = type(op).__name__
     if isinstance(op, ops.Conv):
-        words += f" {_extents(op.kernel)}"
-        words += f", stride {_extents(op.stride)}" if any(s != 1 for s in op.stride) else ""
+        words += f" {extents(op.kernel)}"
+        words += f", stride {extents(op.stride)}" if any(s != 1 for s in op.stride) else ""
         words += f", {op.groups} groups" if op.groups > 1 else ""
     elif isinstance(op, ops.Pool):
-        words += f" {_extents(op.size)}"
-        words += f", stride {_extents(op.stride)}" if op.stride != op.size else ""
+        words += f" {extents(op.size)}"
+        words += f", stride {extents(op.stride)}" if op.stride != op.size else ""
     return words
 
 
-def _extents(values: Shape) -> str:
+def _field(field: ReceptiveField) -> str:
+    """Return size and stride; values without positions have no stride."""
+    if not field.size:
+        return ""
+    moves = any(field.stride)
+    return extents(field.size) + (f" / {extents(field.stride)}" if moves else "")
+
+
+def extents(values: Iterable[object]) -> str:
+    """Return a shape as it is written in tables: 32x8x8."""
     return "x".join(map(str, values))
 
 
-def _megabytes(size: int) -> str:
+def in_bytes(size: int) -> str:
+    """Return a number of bytes as it is written in tables."""
+    if size < 1e3:
+        return f"{size} B"
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

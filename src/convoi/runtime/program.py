@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from convoi.runtime.threads import Pool
 
 
+_EMPTY_RUNS = 5
+"""Runs of an empty program, to know what calling native code takes."""
+
+
 class Space(Enum):
     """What a buffer belongs to, which decides its size and how it is addressed."""
 
@@ -327,9 +331,18 @@ class Instance:
         -------
         list of (float, int)
             The seconds of each call, in the order of the plan, and the samples that it handled.
+            What it takes to call native code is left out.
         """
         self._bind(external)
         program = self._program.copy()
+
+        def run() -> float:
+            start = perf_counter()
+            pool.execute(int(program.ctypes.data), 1)
+            return perf_counter() - start
+
+        program[PROGRAM.segment_count] = 0
+        nothing = min(run() for _ in range(_EMPTY_RUNS))
         program[PROGRAM.segment_count] = 1
         found = []
         for row, segment in zip(self._segments, self.plan.segments, strict=True):
@@ -341,9 +354,7 @@ class Instance:
                 one[SEGMENT.first_call] += number
                 one[SEGMENT.calls] = one[SEGMENT.chunks] = 1
                 one[SEGMENT.samples] = samples
-                start = perf_counter()
-                pool.execute(int(program.ctypes.data), 1)
-                found.append((perf_counter() - start, samples))
+                found.append((max(run() - nothing, 0.0), samples))
         return found
 
     def _bind(self, external: Mapping[str, int]) -> None:
