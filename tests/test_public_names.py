@@ -34,6 +34,7 @@ def test_the_public_names_are_pinned():
         "data",
         "errors",
         "find",
+        "inspection",
         "load",
         "match",
         "nn",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from convoi.version import __version__
 
 if TYPE_CHECKING:
-    from convoi import data, errors, nn, signal, training
+    from convoi import data, errors, inspection, nn, signal, training
     from convoi.estimators import ImageClassifier, ImageRegressor
     from convoi.nn.network import Network, load
     from convoi.signal import convolve, correlate, find, match
@@ -27,6 +27,7 @@ __all__ = [
     "data",
     "errors",
     "find",
+    "inspection",
     "load",
     "match",
     "nn",
@@ -45,6 +46,7 @@ _HOMES = {
     "data": "convoi.data",
     "errors": "convoi.errors",
     "find": "convoi.signal",
+    "inspection": "convoi.inspection",
     "load": "convoi.nn.network",
     "match": "convoi.signal",
     "nn": "convoi.nn",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from convoi import ops
 from convoi.graph import receptive_fields
+from convoi.nn.tables import made_table, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -218,14 +219,9 @@ class NetworkSummary:
         return f"{100 * self.multiply_adds / self.seconds / self.peak:.0f}"
 
     def __rich__(self) -> Table:
-        from rich.table import Table  # noqa: PLC0415 - rich is loaded by those who print
-
-        table = Table(show_footer=True, caption="\n".join(self.notes()), caption_justify="left")
-        for number, (header, total) in enumerate(zip(self.headers(), self.totals(), strict=True)):
-            table.add_column(header, total, justify="left" if number < 3 else "right")
-        for row in self.rows():
-            table.add_row(*row)
-        return table
+        return made_table(
+            self.headers(), self.rows(), left=3, totals=self.totals(), notes=self.notes()
+        )
 
     def show(self, file: TextIO | None = None) -> None:
         """Print the table, whole, even where it is wider than the terminal.
@@ -235,13 +231,7 @@ class NetworkSummary:
         file : file, optional
             Where to; the default is the standard output.
         """
-        from rich.console import Console  # noqa: PLC0415 - rich is loaded by those who print
-        from rich.measure import Measurement  # noqa: PLC0415
-
-        console, table = Console(file=file), self.__rich__()
-        unlimited = console.options.update(width=10_000)
-        console.width = max(console.width, Measurement.get(console, unlimited, table).maximum)
-        console.print(table)
+        show_table(self.__rich__(), file)
 
 
 @dataclass(frozen=True)
