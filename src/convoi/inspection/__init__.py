@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from convoi.graph import ReceptiveField, receptive_fields
+from convoi.inspection.compare import compare
+from convoi.inspection.comparison import Comparison, CurvePoint, LayerCosts, Saving, Variant
 from convoi.inspection.equivariance import (
     Equivariance,
     LayerEquivariance,
@@ -12,10 +14,16 @@ from convoi.inspection.equivariance import (
 from convoi.inspection.activations import feature_maps
 
 __all__ = [
+    "Comparison",
+    "CurvePoint",
     "Equivariance",
+    "LayerCosts",
     "LayerEquivariance",
     "PredictionInvariance",
     "ReceptiveField",
+    "Saving",
+    "Variant",
+    "compare",
     "equivariance",
     "feature_maps",
     "receptive_fields",

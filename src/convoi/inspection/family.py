@@ -6,17 +6,17 @@ output is connected with, and in which outputs share their weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from math import prod
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from convoi import nn, ops
-from convoi.nn.layers.arguments import for_axes, spatial_extents
 
 if TYPE_CHECKING:
     from convoi.nn import Tracer
     from convoi.ops import Shape
 
-__all__ = ["KINDS", "Kind", "lenet_like", "member"]
+__all__ = ["KINDS", "Kind", "exchanged", "lenet_like", "member"]
 
 Kind: TypeAlias = Literal["dense", "local", "tiled", "convolutional"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -57,9 +57,11 @@ def member(layer: nn.Layer, kind: Kind, tile: int = 2) -> nn.Layer:
 def _of_kind(conv: nn.Conv, kind: Kind, tile: int) -> nn.Layer:
     if kind == "dense":
         return DenseGrid(conv)
-    if kind == "convolutional":
-        return conv
-    raise NotImplementedError
+    if kind == "local":
+        return TiledGrid(conv, None)
+    if kind == "tiled":
+        return TiledGrid(conv, tile)
+    return conv
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,15 +72,67 @@ class DenseGrid(nn.Layer):
 
     def trace(self, tracer: Tracer, value: str) -> str:
         """Add Flatten, the matrix, and the way back to a grid."""
-        shape = _output_shape(self.conv, tracer.shape(value))
-        units = 1
-        for extent in shape:
-            units *= extent
+        shape = tracer.shape(value)
+        output = _operation(self.conv, shape).infer_shape(shape)
         flat = tracer.layer("flat", nn.Flatten(), value)
-        dense = tracer.layer("dense", nn.Dense(units, bias=self.conv.bias), flat)
-        return tracer.operation(ops.Unflatten(shape), dense, name="grid")
+        dense = tracer.layer("dense", nn.Dense(prod(output), bias=self.conv.bias), flat)
+        return tracer.operation(ops.Unflatten(output), dense, name="grid")
 
 
-def _output_shape(conv: nn.Conv, shape: Shape) -> Shape:
+@dataclass(frozen=True, repr=False)
+class TiledGrid(nn.Layer):
+    """The windows of a convolution, with weights that repeat every few positions or never."""
+
+    conv: nn.Conv
+    tile: int | None
+    """Positions along each axis after which weights repeat; None: never."""
+
+    def trace(self, tracer: Tracer, value: str) -> str:
+        """Add the tiled convolution."""
+        shape = tracer.shape(value)
+        op = _operation(self.conv, shape)
+        positions = op.infer_shape(shape)[1:]
+        tile = positions if self.tile is None else tuple(min(self.tile, p) for p in positions)
+        attributes = {f.name: getattr(op, f.name) for f in fields(op)}
+        return tracer.operation(ops.TiledConv(**attributes, tile=tile), value)
+
+
+def _operation(conv: nn.Conv, shape: Shape) -> ops.Conv:
+    """Return the operation that a layer is for an input of this shape."""
     (node,) = nn.trace(conv, shape).nodes
-    return node.op.infer_shape(shape)
+    if not isinstance(node.op, ops.Conv):
+        raise TypeError(node.op)
+    return node.op
+
+
+def lenet_like(input_shape: Shape, classes: int) -> nn.Sequential:
+    """Return the topology that is compared unless another one is given.
+
+    Two convolutions of 6 and 16 filters, each with a rectifier and pooled by 2, and a dense layer,
+    after LeNet-5. Large inputs have kernels of size 5 without padding, as there; inputs below 16
+    positions have kernels of size 3 with padding.
+    """
+    small = min(input_shape[1:]) < 16
+    size, padding = (3, "same") if small else (5, "valid")
+    return nn.Sequential(
+        nn.Conv(6, size, padding=padding), nn.ReLU(), nn.MaxPool(2, padding="same"),
+        nn.Conv(16, size, padding=padding), nn.ReLU(), nn.MaxPool(2, padding="same"),
+        nn.Flatten(),
+        nn.Dense(classes),
+    )  # fmt: skip
+
+
+def exchanged(layer: nn.Layer, path: str = "") -> list[str]:
+    """Return the paths of the convolutions that :func:`member` replaces."""
+    if isinstance(layer, nn.Conv):
+        return [path]
+    parts: list[tuple[str, nn.Layer]] = []
+    if isinstance(layer, nn.Sequential):
+        parts = [(str(i), part) for i, part in enumerate(layer)]
+    elif isinstance(layer, nn.Parallel):
+        parts = [(f"branches.{i}", branch) for i, branch in enumerate(layer.branches)]
+    elif isinstance(layer, nn.Residual):
+        parts = [("body", layer.body)]
+        parts += [] if layer.shortcut is None else [("shortcut", layer.shortcut)]
+    prefix = f"{path}." if path else ""
+    return [found for name, part in parts for found in exchanged(part, prefix + name)]

@@ -29,6 +29,7 @@ from convoi.ops.conv import ChannelSum, Conv
 
 if TYPE_CHECKING:
     from convoi.ops.grid import Padding
+    from convoi.ops.reach import Reach
 
 
 @register
@@ -119,6 +120,12 @@ class TiledConv(Operation):
 
     def multiply_adds(self, *inputs: Shape) -> int:
         return self.conv.multiply_adds(*inputs)
+
+    def connections(self, *inputs: Shape) -> int:
+        return self.conv.connections(*inputs)
+
+    def reaches(self, *inputs: Shape) -> tuple[Reach, ...]:
+        return self.conv.reaches(*inputs)
 
     def reference(self, *arrays: Array) -> Array:
         x, weight, *bias = arrays
