@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 import convoi
-from convoi.cli import cache, evaluate, explore, find, predict, summary, train
+from convoi.cli import cache, compare, evaluate, explore, find, predict, summary, train
 from convoi.cli import filter as filter_
 from convoi.cli.options import examples
 from convoi.errors import ConvoiError
@@ -78,6 +78,7 @@ app.command("find", epilog=find.EXAMPLES)(find.find_in_file)
 app.command("filter", epilog=filter_.EXAMPLES)(filter_.filter_file)
 app.command("explore", epilog=explore.EXAMPLES)(explore.explore)
 app.command("summary", epilog=summary.EXAMPLES)(summary.summary)
+app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.add_typer(cache.app, name="cache")
 
 

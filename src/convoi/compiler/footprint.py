@@ -49,7 +49,9 @@ class MemoryFootprint:
     @property
     def total_bytes(self) -> int:
         """All of it, with an arena for every thread."""
-        return self.fixed_bytes + self.threads * self.arena_bytes + self.batch_bytes + self.sum_bytes
+        return (
+            self.fixed_bytes + self.threads * self.arena_bytes + self.batch_bytes + self.sum_bytes
+        )
 
 
 def inference_footprint(

@@ -173,8 +173,8 @@ def _seen(
 
 
 def _all_positions(axis: _Axis) -> _Axis:
-    low, high, padded = axis.low.min(), axis.high.max(), axis.padded.any()
-    return _Axis(None, *(np.array([value]) for value in (low, high, padded)))
+    low, high = np.array([axis.low.min()]), np.array([axis.high.max()])
+    return _Axis(None, low, high, np.array([bool(axis.padded.any())]))
 
 
 def _through(axis: _Axis, reach: Reach, extent: int) -> _Axis:
@@ -184,7 +184,7 @@ def _through(axis: _Axis, reach: Reach, extent: int) -> _Axis:
     taps = np.where(inside, taps, 0)
     low = np.where(inside, axis.low[taps], _NOTHING[0]).min(axis=1)
     high = np.where(inside, axis.high[taps], _NOTHING[1]).max(axis=1)
-    padded = (~inside | axis.padded[taps]).any(axis=1)
+    padded: NDArray[np.bool_] = np.logical_or.reduce(~inside | axis.padded[taps], axis=1)
     return _Axis(_composed(axis.reach, reach), low, high, padded)
 
 

@@ -21,6 +21,7 @@ from convoi.training import fit
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from convoi.graph import Graph
     from convoi.nn.summary import NetworkSummary
     from convoi.training import History
 
@@ -50,10 +51,11 @@ def compare(
     kinds: Sequence[Kind] = KINDS,
     tile: int = 2,
     test_data: tuple[ArrayLike, ArrayLike] | None = None,
+    margin: int = 0,
     fractions: Sequence[float] = (0.1, 0.25, 0.5, 1.0),
-    epochs: int = 15,
+    epochs: int = 30,
     batch_size: int = 64,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 0.01,
     random_state: int = 0,
     threads: int | None = None,
     report: Callable[[str], None] | None = None,
@@ -72,14 +74,19 @@ def compare(
         Their classes, numbers or texts.
     layers : Layer or callable, optional
         The topology, or a function from the number of classes to it: a tree of layers with
-        convolutions, which the kinds replace. The default is like LeNet-5: two convolutions of
-        6 and 16 filters, each pooled by 2, and a dense layer.
+        convolutions, which the kinds replace. The default is like LeNet-5: two convolutions,
+        each pooled by 2, and a dense layer; with 8 and 16 filters of size 5, and for inputs with
+        fewer than 16 positions along an axis with 16 and 32 filters of size 3.
     kinds : sequence of {"dense", "local", "tiled", "convolutional"}
         The members to train.
     tile : int
         Positions along each axis after which the tiled member repeats its weights.
     test_data : tuple (X, y), optional
         Samples to measure accuracies on. The default is to set a quarter of the samples aside.
+    margin : int
+        How far samples are out of place: each gets so many zeros on all sides, and is moved at
+        random by at most as many positions along each axis. 0 leaves them as they are. Objects
+        that a data set has centred are all at one place, which hides what equivariance is for.
     fractions : sequence of float
         Parts of the training samples that the learning curve has points for, rising to 1.
     epochs : int
@@ -120,11 +127,12 @@ def compare(
     >>> [saving.figure for saving in found.savings]
     ['parameters', 'samples']
     >>> found["local"].layers.parameters, found["convolutional"].layers.parameters
-    (18176, 940)
+    (84480, 4800)
     """
     chosen = _check_kinds(kinds)
     parts = _check_fractions(fractions)
-    data = _Data.of(X, y, test_data, _random_state(random_state))
+    room = check_integer(margin, "margin", OWNER, minimum=0)
+    data = _Data.of(X, y, test_data, room, _random_state(random_state))
     topology = _topology(layers, data)
     size = check_integer(tile, "tile", OWNER, minimum=1)
     paths = exchanged(topology)
@@ -139,14 +147,12 @@ def compare(
         check_real(learning_rate, "learning_rate", OWNER, minimum=0, exclude_minimum=True),
         random_state,
         threads,
+        report,
     )
     trees = {kind: member(topology, kind, size) for kind in chosen}
     for kind, tree in trees.items():
         _check_size(kind, nn.trace(tree, data.X.shape[1:]))
-    trials = [
-        _trial(kind, tree, data, parts, budget, report or (lambda _: None))
-        for kind, tree in trees.items()
-    ]
+    trials = [_trial(kind, tree, data, parts, budget) for kind, tree in trees.items()]
     target = min(trial.curve[-1].accuracy for trial in trials)
     variants = tuple(_variant(trial, target, paths) for trial in trials)
     return Comparison(
@@ -174,7 +180,7 @@ class _Data:
 
     @classmethod
     def of(
-        cls, X: ArrayLike, y: ArrayLike, test: object, rng: np.random.Generator
+        cls, X: ArrayLike, y: ArrayLike, test: object, margin: int, rng: np.random.Generator
     ) -> _Data:
         """Return what the arguments hold, with a part set aside if there are no test samples."""
         samples, labels = _check_samples(X, y, "X, y")
@@ -196,6 +202,7 @@ class _Data:
             raise DataError(f"compare needs at least two classes. Got {classes.tolist()}.")
         if not np.isin(others, classes).all():
             raise DataError("The test data of compare have a class that the training data lack.")
+        train, held_out = (moved_at_random(each, margin, rng) for each in (train, held_out))
         axes = (0, *range(2, train.ndim))
         mean, deviation = train.mean(axis=axes, keepdims=True), train.std(axis=axes, keepdims=True)
         scale = np.where(deviation > 0, deviation, 1)
@@ -218,6 +225,7 @@ class _Budget:
     learning_rate: float
     random_state: int
     threads: int | None
+    report: Callable[[str], None] | None
 
     def steps(self, samples: int) -> int:
         """Return the steps of an epoch."""
@@ -255,13 +263,13 @@ def _trial(
     data: _Data,
     fractions: tuple[float, ...],
     budget: _Budget,
-    report: Callable[[str], None],
 ) -> _Trial:
     curve = []
     steps = budget.epochs * budget.steps(len(data.y))
     for fraction in fractions:
         rows = np.sort(data.order[: max(1, round(fraction * len(data.y)))])
-        report(f"{kind}: training on {len(rows):,} samples")
+        if budget.report is not None:
+            budget.report(f"{kind}: training on {len(rows):,} samples")
         network = nn.Network(
             tree, data.X.shape[1:], random_state=budget.random_state, threads=budget.threads
         )
@@ -283,7 +291,9 @@ def _variant(trial: _Trial, target: float, paths: list[str]) -> Variant:
     own = [
         layer
         for layer in summary
-        if any(layer.name == path or layer.name.startswith(f"{path}.") or not path for path in paths)
+        if any(
+            layer.name == path or layer.name.startswith(f"{path}.") or not path for path in paths
+        )
     ]
     return Variant(
         trial.kind,
@@ -306,6 +316,19 @@ def _variant(trial: _Trial, target: float, paths: list[str]) -> Variant:
         summary.seconds or 0.0,
         trial.seconds,
     )
+
+
+def moved_at_random(X: NDArray[Any], margin: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Return samples with zeros around them, each at a random place in its larger frame."""
+    if margin == 0:
+        return X
+    rank = X.ndim - 2
+    frames = np.zeros((*X.shape[:2], *(extent + 2 * margin for extent in X.shape[2:])), X.dtype)
+    places = rng.integers(0, 2 * margin, (len(X), rank), endpoint=True)
+    for frame, sample, place in zip(frames, X, places, strict=True):
+        ends = zip(place, sample.shape[1:], strict=True)
+        frame[(slice(None), *(slice(low, low + extent) for low, extent in ends))] = sample
+    return frames
 
 
 def samples_needed(curve: Sequence[CurvePoint], target: float) -> float | None:
@@ -358,9 +381,9 @@ def _check_fractions(fractions: object) -> tuple[float, ...]:
     expectation = "a rising sequence of numbers above 0, of which the last is 1"
     if isinstance(fractions, str) or not isinstance(fractions, Sequence):
         raise ArgumentTypeError(refusal("fractions", OWNER, expectation, fractions))
-    limits = {"minimum": 0, "maximum": 1}
     checked = tuple(
-        check_real(f, "fractions", OWNER, exclude_minimum=True, **limits) for f in fractions
+        check_real(f, "fractions", OWNER, minimum=0, maximum=1, exclude_minimum=True)
+        for f in fractions
     )
     if not checked or checked[-1] != 1 or list(checked) != sorted(set(checked)):
         raise ArgumentError(refusal("fractions", OWNER, expectation, fractions))
@@ -393,7 +416,9 @@ def _check_samples(X: ArrayLike, y: ArrayLike, name: str) -> tuple[NDArray[Any],
     values = samples.astype(np.float64)
     if not np.isfinite(values).all():
         sample = int(np.isfinite(values).reshape(len(values), -1).all(axis=1).argmin())
-        raise DataError(f"Sample {sample} of {name} has a value that is NaN or infinite. Remove it.")
+        raise DataError(
+            f"Sample {sample} of {name} has a value that is NaN or infinite. Remove it."
+        )
     return values, labels
 
 
@@ -409,7 +434,7 @@ def _topology(layers: object, data: _Data) -> nn.Layer:
     return made
 
 
-def _check_size(kind: Kind, graph: Any) -> None:  # noqa: ANN401
+def _check_size(kind: Kind, graph: Graph) -> None:
     count = sum(math.prod(spec.shape) for spec in graph.parameters.values())
     if count > MAX_PARAMETERS:
         raise ArgumentError(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from convoi.inspection.records import Record
 from convoi.nn.summary import in_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from convoi.inspection.family import Kind
 
 __all__ = ["Comparison", "CurvePoint", "LayerCosts", "Saving", "Variant"]
@@ -153,6 +154,11 @@ class Comparison(Record):
                 return variant
         raise KeyError(kind)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as numbers, texts, and lists and dictionaries of them."""
+        savings = [{**asdict(saving), "ratio": saving.ratio} for saving in self.savings]
+        return {**super().as_dict(), "savings": savings}
+
     def headers(self) -> tuple[str, ...]:
         """Return the headers of the table: a column for each member."""
         return ("", *(variant.kind for variant in self.variants))
@@ -166,7 +172,10 @@ class Comparison(Record):
                 [f"  on {v.samples:,} samples", *(f"{w.curve[i].accuracy:.4f}" for w in self)]
                 for i, v in enumerate(self.variants[0].curve[:-1])
             ),
-            [target, *("" if v.samples_needed is None else f"{v.samples_needed:,.0f}" for v in self)],
+            [
+                target,
+                *("" if v.samples_needed is None else f"{v.samples_needed:,.0f}" for v in self),
+            ],
             ["Unchanged by a shift", *(f"{v.unchanged:.4f}" for v in self)],
             ["Parameters", *(f"{v.parameters:,}" for v in self)],
             ["Connections", *(f"{v.connections:,}" for v in self)],

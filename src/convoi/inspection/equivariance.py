@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from convoi.checks import check_choice, check_integer, check_per_axis, refusal
+from convoi.checks import check_choice, check_per_axis, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError, DataError, ShapeError
 from convoi.graph import INPUT, receptive_fields, run
 from convoi.inspection.records import Record
@@ -236,11 +236,10 @@ def shifted(X: NDArray[Any], shift: Shift, boundary: Boundary = "constant") -> N
     """Return samples ``(n, channels, *spatial)`` moved towards the end of each spatial axis."""
     pads = ((0, 0), (0, 0), *((max(s, 0), max(-s, 0)) for s in shift))
     kept = tuple(
-        slice(max(-s, 0), max(-s, 0) + extent)
-        for s, extent in zip(shift, X.shape[2:], strict=True)
+        slice(max(-s, 0), max(-s, 0) + extent) for s, extent in zip(shift, X.shape[2:], strict=True)
     )
     padded: NDArray[Any] = np.pad(X, pads, mode=boundary)
-    return padded[(..., *kept)]
+    return padded[(slice(None), slice(None), *kept)]
 
 
 def unchanged_predictions(network: Network, X: NDArray[Any], shift: Shift) -> float:
@@ -300,7 +299,8 @@ class _Comparison:
             )
             for sign in (1, -1)
         )
-        difference = moved[(..., *ahead)] - still[(..., *behind)]
+        every = (slice(None), slice(None))
+        difference = moved[every + ahead] - still[every + behind]
         self._squares += (difference**2).mean(axis=1).sum(axis=0)
 
     def record(self) -> LayerEquivariance:
@@ -380,11 +380,12 @@ def _predictions(
 
 
 def _probabilities(network: Network, X: NDArray[Any]) -> NDArray[np.float64]:
-    output = network(X).astype(np.float64)
+    output: NDArray[np.float64] = network(X).astype(np.float64)
     if isinstance(network.graph.node(network.graph.outputs[0]).op, Softmax):
         return output
     powers: NDArray[np.float64] = np.exp(output - output.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers
 
 
 def _signed(shift: Shift) -> str:

@@ -108,15 +108,16 @@ def _operation(conv: nn.Conv, shape: Shape) -> ops.Conv:
 def lenet_like(input_shape: Shape, classes: int) -> nn.Sequential:
     """Return the topology that is compared unless another one is given.
 
-    Two convolutions of 6 and 16 filters, each with a rectifier and pooled by 2, and a dense layer,
-    after LeNet-5. Large inputs have kernels of size 5 without padding, as there; inputs below 16
-    positions have kernels of size 3 with padding.
+    Two convolutions, each with a rectifier and pooled by 2, and a dense layer, after LeNet-5: of 8
+    and 16 filters of size 5 without padding; where the input has fewer than 16 positions along an
+    axis, of 16 and 32 filters of size 3 with padding.
     """
     small = min(input_shape[1:]) < 16
-    size, padding = (3, "same") if small else (5, "valid")
+    filters, size = (16, 3) if small else (8, 5)
+    padding = size // 2 if small else 0
     return nn.Sequential(
-        nn.Conv(6, size, padding=padding), nn.ReLU(), nn.MaxPool(2, padding="same"),
-        nn.Conv(16, size, padding=padding), nn.ReLU(), nn.MaxPool(2, padding="same"),
+        nn.Conv(filters, size, padding=padding), nn.ReLU(), nn.MaxPool(2, padding="same"),
+        nn.Conv(2 * filters, size, padding=padding), nn.ReLU(), nn.MaxPool(2, padding="same"),
         nn.Flatten(),
         nn.Dense(classes),
     )  # fmt: skip

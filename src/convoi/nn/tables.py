@@ -24,9 +24,7 @@ def made_table(
     """Return a table: so many columns of text, the others of numbers; a last row; lines below."""
     from rich.table import Table  # noqa: PLC0415 - rich is loaded by those who print
 
-    table = Table(
-        show_footer=totals is not None, caption="\n".join(notes), caption_justify="left"
-    )
+    table = Table(show_footer=totals is not None, caption="\n".join(notes), caption_justify="left")
     for number, header in enumerate(headers):
         footer = "" if totals is None else totals[number]
         table.add_column(header, footer, justify="left" if number < left else "right")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class Reach:
         """
         first, last = self.ends(np.arange(positions))
         count = int((last - first).max(initial=0)) // self.step + 1
-        return np.minimum(first[:, None] + self.step * np.arange(count), last[:, None])
+        taps: NDArray[np.int64] = first[:, None] + self.step * np.arange(count)
+        return np.minimum(taps, last[:, None])
 
 
 MOVED = Reach((0,), (0,), 1)
