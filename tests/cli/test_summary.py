@@ -32,10 +32,20 @@ def test_a_shape_can_be_written_in_several_ways(convoi, shape):
 
 def test_the_text_has_a_row_for_each_layer_and_the_totals(convoi):
     lines = convoi("summary", "lenet5", "--input-shape", "1x28x28").out.splitlines()
-    assert lines[0].split() == ["Name", "Layer", "Output", "Parameters", "Multiply-adds"]
-    assert lines[1].split() == ["0", "Conv", "5x5", "6x28x28", "156", "117,600"]
+    assert lines[0].split()[:4] == ["Name", "Layer", "Output", "Parameters"]
+    first = ["0", "Conv", "5x5", "6x28x28", "156", "107,736", "117,600", "18.8", "kB", "10.4"]
+    assert lines[1].split() == [*first, "5x5", "/", "1x1"]
+    assert lines[13].split()[:4] == ["Total", "61,706", "412,960", "416,520"]
     assert "Input 1x28x28, output 10" in lines
-    assert "61,706 parameters, 61,706 of them trainable, 0.25 MB" in lines
+    assert "61,706 trainable parameters, 0.2 MB" in lines
+
+
+def test_times_and_memory_are_reported_if_asked(convoi):
+    arguments = ["--input-shape", "1x28x28", "--batch-size", "3", "--measure", "--json"]
+    report = convoi("summary", "lenet5", *arguments).json
+    assert report["memory"]["prediction"]["batch_size"] == 3
+    assert report["layers"][3]["fraction_of_peak"] > 0
+    assert report["layers"][3]["receptive_field"]["size"] == [14, 14]
 
 
 def test_a_shape_that_does_not_fit_is_an_error(convoi):

@@ -36,7 +36,8 @@ def time_layers(
     """Return the seconds per sample that the kernels of each layer take, on one thread.
 
     Layers that one kernel computes together are timed together: the time stands at the one with
-    the most multiply-adds, and is 0 at the others. Packing the samples is under "input", and
+    the most multiply-adds, or without any at the one that the kernel is for, and is 0 at the
+    others. Packing the samples is under "input", and
     writing the result to the caller's array under "output".
 
     Parameters
@@ -69,6 +70,7 @@ def time_layers(
 def _rows(graph: Graph, tasks: tuple[Task, ...]) -> dict[str, str]:
     """Return the layer at which the time of each task stands, by the layer that ends the task."""
     task_of = {_layer(node.name): _layer(task.output) for task in tasks for node in task.nodes}
+    main = {_layer(task.node.name) for task in tasks}
     layers: dict[str, list[str]] = {}
     # Backwards, so that what a layer was folded into is known before the layer.
     for node in reversed(graph.nodes):
@@ -79,9 +81,9 @@ def _rows(graph: Graph, tasks: tuple[Task, ...]) -> dict[str, str]:
             task_of[node.name] = readers[0]
         layers.setdefault(task_of[node.name], []).append(node.name)
 
-    def work(name: str) -> int:
+    def work(name: str) -> tuple[int, bool]:
         node = graph.node(name)
-        return node.op.multiply_adds(*map(graph.shape, node.inputs))
+        return node.op.multiply_adds(*map(graph.shape, node.inputs)), name in main
 
     return {task: max(reversed(names), key=work) for task, names in layers.items()}
 

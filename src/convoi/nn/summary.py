@@ -134,6 +134,13 @@ class NetworkSummary:
     def __len__(self) -> int:
         return len(self.layers)
 
+    def __getitem__(self, name: str) -> LayerSummary:
+        """Return the record of a layer by its name."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(name)
+
     def __repr__(self) -> str:
         return (
             f"<NetworkSummary: {len(self.layers)} layers, {self.parameters:,} parameters, "

@@ -156,8 +156,7 @@ class Plan:
 
     def allocated(self, space: Space, units: int) -> int:
         """Return the bytes that an instance allocates for so many units of a space."""
-        held = (b.unit_bytes * units for b in self.buffers if b.space is space)
-        return sum(max(size, ALIGNMENT) for size in held)
+        return sum(b.unit_bytes * units for b in self.buffers if b.space is space)
 
     def sums(self, samples: int) -> int:
         """Return over how many chunks of a batch an instance holds sums."""
