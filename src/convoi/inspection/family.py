@@ -57,10 +57,11 @@ def member(layer: nn.Layer, kind: Kind, tile: int = 2) -> nn.Layer:
 def _of_kind(conv: nn.Conv, kind: Kind, tile: int) -> nn.Layer:
     if kind == "dense":
         return DenseGrid(conv)
+    attributes = {f.name: getattr(conv, f.name) for f in fields(conv)}
     if kind == "local":
-        return TiledGrid(conv, None)
+        return nn.LocallyConnected(**attributes)
     if kind == "tiled":
-        return TiledGrid(conv, tile)
+        return nn.TiledConv(**attributes, tile=tile)
     return conv
 
 
@@ -73,36 +74,11 @@ class DenseGrid(nn.Layer):
     def trace(self, tracer: Tracer, value: str) -> str:
         """Add Flatten, the matrix, and the way back to a grid."""
         shape = tracer.shape(value)
-        output = _operation(self.conv, shape).infer_shape(shape)
+        (node,) = nn.trace(self.conv, shape).nodes
+        output = node.op.infer_shape(shape)
         flat = tracer.layer("flat", nn.Flatten(), value)
         dense = tracer.layer("dense", nn.Dense(prod(output), bias=self.conv.bias), flat)
         return tracer.operation(ops.Unflatten(output), dense, name="grid")
-
-
-@dataclass(frozen=True, repr=False)
-class TiledGrid(nn.Layer):
-    """The windows of a convolution, with weights that repeat every few positions or never."""
-
-    conv: nn.Conv
-    tile: int | None
-    """Positions along each axis after which weights repeat; None: never."""
-
-    def trace(self, tracer: Tracer, value: str) -> str:
-        """Add the tiled convolution."""
-        shape = tracer.shape(value)
-        op = _operation(self.conv, shape)
-        positions = op.infer_shape(shape)[1:]
-        tile = positions if self.tile is None else tuple(min(self.tile, p) for p in positions)
-        attributes = {f.name: getattr(op, f.name) for f in fields(op)}
-        return tracer.operation(ops.TiledConv(**attributes, tile=tile), value)
-
-
-def _operation(conv: nn.Conv, shape: Shape) -> ops.Conv:
-    """Return the operation that a layer is for an input of this shape."""
-    (node,) = nn.trace(conv, shape).nodes
-    if not isinstance(node.op, ops.Conv):
-        raise TypeError(node.op)
-    return node.op
 
 
 def lenet_like(input_shape: Shape, classes: int) -> nn.Sequential:

@@ -17,6 +17,7 @@ import numpy as np
 from convoi.ops import require
 from convoi.ops.base import Array, Gradients, GraphBuilder, Operation, Shape, Use, register
 from convoi.ops.dropout import SEED, element_bits, sample_keys
+from convoi.ops.reach import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,6 +78,23 @@ class IntervalPool(Operation):
         shape = inputs[0]
         require.spatial(self, shape, len(self.output))
         return (shape[0], *self.output)
+
+    def windows(self, spatial: Shape) -> list[list[Interval]]:
+        """Return the intervals of each axis in inference."""
+        axes = zip(spatial, self.output, strict=True)
+        return [adaptive_intervals(extent, count) for extent, count in axes]
+
+    def connections(self, *inputs: Shape) -> int:
+        ((channels, *spatial), *_) = inputs
+        axes = self.windows(tuple(spatial))
+        return channels * prod(sum(b - a for a, b in intervals) for intervals in axes)
+
+    def reaches(self, *inputs: Shape) -> tuple[Reach, ...]:
+        spatial = inputs[0][1:]
+        return tuple(
+            Reach(tuple(a for a, _ in intervals), tuple(b - 1 for _, b in intervals), extent)
+            for intervals, extent in zip(self.windows(spatial), spatial, strict=True)
+        )
 
 
 def _largest(x: Array, axes: Sequence[Sequence[Interval]]) -> Array:
@@ -183,13 +201,9 @@ class AdaptiveMaxPool(IntervalPool):
 
     name: ClassVar[str] = "adaptive_max_pool"
 
-    def intervals(self, spatial: Shape) -> list[list[Interval]]:
-        """Return the intervals of each axis."""
-        return [adaptive_intervals(x, p) for x, p in zip(spatial, self.output, strict=True)]
-
     def reference(self, *arrays: Array) -> Array:
         (x,) = arrays
-        return _largest(x, self.intervals(x.shape[2:]))
+        return _largest(x, self.windows(x.shape[2:]))
 
     def gradient(self, build: GraphBuilder, use: Use) -> Gradients:
         values = [use.inputs[0], use.output, use.output_gradient]
@@ -221,7 +235,7 @@ class AdaptiveMaxPoolBackward(Operation):
     def reference(self, *arrays: Array) -> Array:
         x, y, dy = arrays
         dx = np.zeros_like(x)
-        _give_to_first(x, y, dy, self.pool.intervals(x.shape[2:]), dx)
+        _give_to_first(x, y, dy, self.pool.windows(x.shape[2:]), dx)
         return dx
 
 
@@ -252,6 +266,9 @@ class _Fractional(IntervalPool):
             )
         return output
 
+    def windows(self, spatial: Shape) -> list[list[Interval]]:
+        return self.intervals(spatial, (FIXED_PHASE,) * len(self.output))
+
     def intervals(self, spatial: Shape, phases: Sequence[int]) -> list[list[Interval]]:
         """Return the intervals of each axis."""
         axes = zip(spatial, self.output, phases, strict=True)
@@ -276,7 +293,7 @@ class FractionalMaxPool(_Fractional):
 
     def reference(self, *arrays: Array) -> Array:
         (x,) = arrays
-        return _largest(x, self.intervals(x.shape[2:], (FIXED_PHASE,) * len(self.output)))
+        return _largest(x, self.windows(x.shape[2:]))
 
     def for_training(
         self, build: GraphBuilder, inputs: Sequence[str], parameters: Sequence[str]
