@@ -17,7 +17,7 @@ TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 DESCRIBED = {*re.findall(r"^::: .*?(\w+)$", TEXT, re.MULTILINE), *re.findall(r"`(\w+)`", TEXT)}
 """What a page takes from a docstring, or names itself."""
 
-MODULES = ["", ".data", ".estimators", ".nn", ".nn.networks", ".signal", ".training"]
+MODULES = ["", ".data", ".estimators", ".inspection", ".nn", ".nn.networks", ".signal", ".training"]
 
 
 @pytest.mark.parametrize("module", [import_module(f"convoi{name}") for name in MODULES])
