@@ -59,7 +59,7 @@ def save(figure: Figure, name: str) -> None:
 def numbers(axes: Axes, array: np.ndarray, title: str, form: str = "{:.0f}") -> None:
     """Draw an array as a grid of shaded numbers."""
     top = np.abs(array).max()
-    axes.imshow(array, cmap="RdYlBu", vmin=-2 * top, vmax=2 * top)  # pale, under dark numbers
+    axes.imshow(array, cmap="RdBu", vmin=-2 * top, vmax=2 * top)  # pale, under dark numbers
     for (row, column), value in np.ndenumerate(array):
         axes.text(column, row, form.format(value), ha="center", va="center", color="#222222")
     axes.set_title(title, fontsize=9)
@@ -109,7 +109,7 @@ def detection_picture() -> None:
 def connections_picture() -> None:
     """Draw the connections of six inputs with four outputs: equal colours are equal weights."""
     kinds = {"dense": None, "local": 4, "tiled, t = 2": 2, "convolutional": 1}
-    figure, axes = plt.subplots(1, 4, figsize=(8, 1.9))
+    figure, axes = plt.subplots(1, 4, figsize=(8, 2.1))
     for axis, (kind, tile) in zip(axes, kinds.items(), strict=True):
         for output in range(4):
             reach = range(6) if tile is None else range(output, output + 3)
@@ -126,7 +126,7 @@ def connections_picture() -> None:
         axis.plot(range(6), [0] * 6, "o", range(1, 5), [1] * 4, "o", color=GREY)
         weights = {None: 24, 4: 12, 2: 6, 1: 3}[tile]
         lines = 24 if tile is None else 12
-        axis.set_title(f"{kind}\n{lines} connections, {weights} weights", fontsize=9)
+        axis.set_title(f"{kind}\n{lines} connections\n{weights} weights", fontsize=9)
         axis.set_axis_off()
     save(figure, "connections")
 
@@ -136,16 +136,14 @@ def equivariance_picture() -> None:
     digit = np.pad(load_digits().images[0], 3)[None, None] / 16
     moved = np.roll(digit, 2, axis=3)
     edge = np.array([[[[-1.0, 0, 1], [-1, 0, 1], [-1, 0, 1]]]])
-    conv = nn.Network(
-        nn.Conv(1, 3, bias=False), digit.shape[1:], parameters={"weight": edge}
-    )
+    conv = nn.Network(nn.Conv(1, 3, bias=False), digit.shape[1:], parameters={"weight": edge})
     pooled = nn.Network(nn.Sequential(nn.ReLU(), nn.GlobalMaxPool()), conv.output_shape)
     figure, axes = plt.subplots(2, 3, figsize=(6, 3.4), width_ratios=(1, 1, 0.45))
     for row, (image, word) in enumerate(((digit, "input"), (moved, "moved by 2"))):
         maps = conv(image)
         axes[row, 0].imshow(image[0, 0], cmap="gray_r")
         axes[row, 0].set_title(word, fontsize=9)
-        axes[row, 1].imshow(maps[0, 0], cmap="RdYlBu", vmin=-3, vmax=3)
+        axes[row, 1].imshow(maps[0, 0], cmap="RdBu", vmin=-3, vmax=3)
         axes[row, 1].set_title("feature map" if not row else "the same map, moved by 2", fontsize=9)
         axes[row, 2].text(0.5, 0.5, f"{pooled(maps)[0, 0]:.3f}", ha="center", va="center")
         axes[row, 2].set_title("maximum", fontsize=9)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -26,7 +26,9 @@ from convoi.ops.base import (
     register,
 )
 from convoi.ops.grid import Padding, Window, check_window
-from convoi.ops.reach import Reach
+
+if TYPE_CHECKING:
+    from convoi.ops.reach import Reach
 
 
 @register

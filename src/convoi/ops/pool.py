@@ -11,11 +11,12 @@ import numpy as np
 from convoi.ops import require
 from convoi.ops.base import Array, Gradients, GraphBuilder, Operation, Shape, Use, register
 from convoi.ops.grid import Padding, Window, check_window
-from convoi.ops.reach import Reach
 from convoi.ops.shape import Flatten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from convoi.ops.reach import Reach
 
 
 @dataclass(frozen=True)
