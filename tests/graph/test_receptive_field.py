@@ -36,7 +36,7 @@ def perturbed(graph, parameters):
         return positions, run(graph, {INPUT: x}, parameters)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(random_graphs(ranks=(1, 2), max_depth=6, accept=not_a_slice))
 def test_every_position_sees_what_changes_it(graph):
     parameters = graph_parameters(graph, np.random.default_rng(0))

@@ -57,7 +57,7 @@ def test_the_totals_are_those_of_the_records(network):
     assert len(summary) == 5
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(random_graphs(ranks=(0, 1, 2), max_depth=4))
 def test_counts_agree_with_the_definitions(graph):
     for node in graph.nodes:
