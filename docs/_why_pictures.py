@@ -162,14 +162,16 @@ def curves_picture() -> None:
         margin=2,
     )
     figure, axis = plt.subplots(figsize=(5, 2.8))
+    by_rank = sorted(found, key=lambda variant: variant.accuracy)
     for variant, colour in zip(found, COLOURS, strict=False):
+        offset = by_rank.index(variant) - 1  # so that the words do not meet
         samples = [point.samples for point in variant.curve]
         accuracies = [point.accuracy for point in variant.curve]
         axis.plot(samples, accuracies, "o-", color=colour)
         axis.annotate(
             variant.kind,
             (samples[-1], accuracies[-1]),
-            (6, -3),
+            (6, -3 + 6 * offset),
             textcoords="offset points",
             color=colour,
         )

@@ -94,6 +94,12 @@ def test_the_same_seed_gives_the_same_figures():
     assert (one.training_samples, one.test_samples) == (30, 10)
 
 
+def test_what_is_no_saving_is_said_to_be_none():
+    saving = inspection.Saving("an idea", "samples", "local", "convolutional", 100.0, 250.0)
+    assert saving.ratio == 0.4
+    assert str(saving) == "An idea (local to convolutional): samples 100 to 250, 2.5 times more"
+
+
 def test_learning_curves_are_read_between_their_points():
     curve = (CurvePoint(10, 0.5), CurvePoint(100, 0.7), CurvePoint(1000, 0.9))
     assert samples_needed(curve, 0.8) == pytest.approx(100 * 10**0.5)

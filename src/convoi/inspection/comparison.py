@@ -109,9 +109,12 @@ class Saving:
         return self.before / self.after
 
     def __str__(self) -> str:
+        saved = self.ratio >= 1
+        times = f"{self.ratio if saved else 1 / self.ratio:.1f} times"
         return (
             f"{self.idea.capitalize()} ({self.without} to {self.with_idea}): "
-            f"{self.figure} {self.before:,.0f} to {self.after:,.0f}, {self.ratio:.1f} times fewer"
+            f"{self.figure} {self.before:,.0f} to {self.after:,.0f}, {times} "
+            f"{'fewer' if saved else 'more'}"
         )
 
 
