@@ -34,6 +34,18 @@ def test_a_valid_stack_without_strides_is_equivariant_inside(dtype):
     assert all(layer.border is None for layer in found)  # nothing there sees what moved in
 
 
+@pytest.mark.parametrize("layer", [nn.LocallyConnected(4, 3), nn.TiledConv(4, 3, tile=2)])
+def test_layers_that_do_not_share_their_weights_are_not_equivariant(layer):
+    (found,) = measured(network_of(layer), 1)
+    assert (found.exact, found.output_shift) == (True, (1, 1))
+    assert found.interior > 0.5
+
+
+def test_a_tiled_layer_is_equivariant_to_shifts_by_its_tile():
+    (found,) = measured(network_of(nn.TiledConv(4, 3, tile=2)), 2)
+    assert found.interior < ROUNDING
+
+
 def test_the_interior_is_what_the_border_does_not_reach():
     (conv,) = measured(network_of(nn.Conv(1, 3, padding=1), shape=(1, 10)), 2)
     # Positions 2 to 9 overlap. 9 sees padding, and 2 the zeros that moved in.
