@@ -171,7 +171,7 @@ def curves_picture() -> None:
         axis.annotate(
             variant.kind,
             (samples[-1], accuracies[-1]),
-            (6, -3 + 6 * offset),
+            (6, -3 + 11 * offset),
             textcoords="offset points",
             color=colour,
         )
