@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convoi.graph import ReceptiveField, receptive_fields
+from convoi.inspection.activations import feature_maps
 from convoi.inspection.compare import compare
 from convoi.inspection.comparison import Comparison, CurvePoint, LayerCosts, Saving, Variant
 from convoi.inspection.equivariance import (
@@ -11,7 +12,6 @@ from convoi.inspection.equivariance import (
     PredictionInvariance,
     equivariance,
 )
-from convoi.inspection.activations import feature_maps
 
 __all__ = [
     "Comparison",
