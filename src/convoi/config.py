@@ -23,7 +23,7 @@ from convoi.errors import ArgumentError, ArgumentTypeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["VARIABLES", "Cpu", "Debug", "Settings", "Variable", "cpu", "override", "settings"]
+__all__ = ["VARIABLES", "Cpu", "Debug", "Settings", "Variable", "cpu", "overridden", "override", "settings"]
 
 Cpu: TypeAlias = Literal["native", "x86-64-v2", "x86-64-v3", "x86-64-v4"]
 """Processor to compile for: the one that runs, or a level of the x86-64 psABI."""
@@ -144,6 +144,11 @@ def cpu() -> Cpu:
     if _OVERRIDES.get().get(_CPU) or os.environ.get(_CPU):
         return settings().cpu
     return "native"
+
+
+def overridden() -> bool:
+    """Tell whether ``override`` is in force here: what was decided elsewhere may not hold then."""
+    return bool(_OVERRIDES.get())
 
 
 @contextmanager

@@ -93,6 +93,13 @@ def kernel_address(kernel: Kernel, target: Target) -> Address:
     return _load(key, (symbol,), lambda: _kernel_module(kernel, symbol), target)[0]
 
 
+def load_functions(
+    specification: str, symbols: tuple[str, ...], emit: Callable[[], Module], target: Target
+) -> list[int]:
+    """Return the addresses of the functions of a module that a specification stands for."""
+    return _load(_key(specification, target), symbols, emit, target)
+
+
 def native_loops(target: Target) -> NativeLoops:
     """Return the addresses of the executor's functions, loaded as long as they are held.
 

@@ -191,22 +191,18 @@ class _Emitter(Packer):
         pitch = kernel.lanes if kernel.flat else kernel.pitch
         vectors = kernel.vectors
         sums = list(sums)
-        loaded: dict[int, list[Value]] = {}
-
-        def row(number: int) -> list[Value]:
-            if number not in loaded:
-                loaded[number] = [
-                    f.load(f.at(x, number * pitch + v * kernel.lanes, self.element), self.vector)
-                    for v in range(vectors)
-                ]
-            return loaded[number]
-
-        for r in range(unroll):
-            weight = f.broadcast(f.at(weights, r, self.element), self.vector)
-            for i in range(kernel.rows):
+        taps = [f.broadcast(f.at(weights, r, self.element), self.vector) for r in range(unroll)]
+        # Row by row of the input: each is loaded once and used up, so that the registers hold
+        # nothing but sums and weights. An output still sums its taps from the first to the last.
+        for row in range(kernel.rows + unroll - 1):
+            loaded = [
+                f.load(f.at(x, row * pitch + v * kernel.lanes, self.element), self.vector)
+                for v in range(vectors)
+            ]
+            for r in range(max(0, row - kernel.rows + 1), min(unroll, row + 1)):
                 for v in range(vectors):
-                    k = i * vectors + v
-                    sums[k] = self._multiply_add(weight, row(i + r)[v], sums[k])
+                    k = (row - r) * vectors + v
+                    sums[k] = self._multiply_add(taps[r], loaded[v], sums[k])
         return sums
 
     def _multiply_add(self, a: Value, b: Value, c: Value) -> Value:
@@ -220,17 +216,32 @@ class _Emitter(Packer):
     ) -> None:
         """Store the part of a tile that lies in the output."""
         f, kernel = self.f, self.kernel
-        for i in range(kernel.rows):
-            for v in range(kernel.vectors):
-                begin = (i if kernel.flat else v) * kernel.lanes
-                at = begin if kernel.flat else f.add(f.mul(width, i), begin)
-                value = self._narrowed(sums[i * kernel.vectors + v])
+        across = kernel.lanes * (kernel.rows if kernel.flat else kernel.vectors)
+        whole = f.compare("sge", columns, across)
+        if not kernel.flat:
+            whole = f.integer("and", whole, f.compare("sge", rows, kernel.rows))
+        narrowed = [self._narrowed(value) for value in sums]
+        places = [
+            (i, v, (i if kernel.flat else v) * kernel.lanes)
+            for i in range(kernel.rows)
+            for v in range(kernel.vectors)
+        ]
+
+        def pointer(i: int, begin: int) -> Value:
+            at = begin if kernel.flat else f.add(f.mul(width, i), begin)
+            return f.at(output, at, self.result)
+
+        with f.when(whole):
+            for (i, _, begin), value in zip(places, narrowed, strict=True):
+                f.store(value, pointer(i, begin))
+        with f.when(f.integer("xor", whole, Value(I1, "true"))):
+            for (i, _, begin), value in zip(places, narrowed, strict=True):
                 left = f.value(f.sub(columns, begin))
                 if kernel.flat or i == 0:
-                    self._store_vector(value, f.at(output, at, self.result), left)
+                    self._store_vector(value, pointer(i, begin), left)
                     continue
                 with f.when(f.compare("sgt", rows, i)):
-                    self._store_vector(value, f.at(output, at, self.result), left)
+                    self._store_vector(value, pointer(i, begin), left)
 
     def _narrowed(self, value: Value) -> Value:
         return convert(self.f, value, self.result, signed=True)

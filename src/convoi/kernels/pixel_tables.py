@@ -49,6 +49,12 @@ class _Grid:
     column_axis: int = 30
     sections: int = 40
     """First word of the records of sections."""
+    order: int = 56
+    """Address of offsets into the kernel, in elements: the taps in the order of use."""
+    weight_count: int = 57
+    weights_at: int = 58
+    """Bytes from the beginning of the scratch memory to the weights."""
+    tasks: int = 59
     words: int = 64
 
 

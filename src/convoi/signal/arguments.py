@@ -12,7 +12,7 @@ import numpy as np
 from convoi.checks import check_per_axis, describe, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 from convoi.signal.boundaries import BOUNDARIES, Boundary
-from convoi.signal.direct import COMPUTE, dtype_name
+from convoi.signal.direct_plan import COMPUTE, dtype_name
 from convoi.signal.problem import MODES, Mode, Problem, sliding_axis
 
 if TYPE_CHECKING:

@@ -110,9 +110,9 @@ class Blocks:
 
 TILES = {
     # (vector registers, kind): accumulators + loaded rows + one weight fit the registers
-    (32, "picture"): Tile(4, 2, 7),
-    (32, "narrow"): Tile(8, 1, 7),
-    (32, "signal"): Tile(12, 1, 4),
+    (32, "picture"): Tile(8, 2, 5),
+    (32, "narrow"): Tile(12, 1, 7),
+    (32, "signal"): Tile(16, 1, 7),
     (16, "picture"): Tile(6, 1, 4),
     (16, "narrow"): Tile(6, 1, 4),
     (16, "signal"): Tile(6, 1, 4),
@@ -331,18 +331,25 @@ def _signal_sections(
     if column.stride > 1 or lanes % spacing:
         return (Section(1, column.taps, (0,)),), np.arange(column.taps)
     per_vector = lanes // spacing
-    sections, order, start = [], [], 0
-    for unroll in (tile.most_unroll, *range(tile.most_unroll - 1, 0, -1)):
-        size = unroll * per_vector
-        groups = (column.taps - start) // size
-        if groups == 0:
-            continue
-        bases = tuple((start + g * size) * spacing for g in range(groups))
-        sections.append(Section(unroll, per_vector, bases))
-        taps = np.arange(start, start + groups * size).reshape(groups, unroll, per_vector)
-        order.append(taps.transpose(0, 2, 1).ravel())
-        start += groups * size
-    if start < column.taps:
-        sections.append(Section(1, column.taps - start, (start * spacing,)))
-        order.append(np.arange(start, column.taps))
+    sections, order = [], []
+    whole, rest = divmod(column.taps, per_vector)
+    # Tap columns of which the kernel has one tap more, then the others.
+    for first, columns, rows in ((0, rest, whole + 1), (rest, per_vector - rest, whole)):
+        for unroll, groups in _groups(rows if columns else 0, tile.most_unroll):
+            bases = tuple((first + g * per_vector) * spacing for g in groups)
+            sections.append(Section(unroll, columns, bases))
+            steps = np.arange(unroll)[None, None] * per_vector + np.arange(columns)[None, :, None]
+            starts = np.array(groups)[:, None, None] * per_vector + first
+            order.append((starts + steps).ravel())
     return tuple(sections), np.concatenate(order)
+
+
+def _groups(rows: int, most: int) -> list[tuple[int, list[int]]]:
+    """Return how many rows of taps share loads, and where the groups of so many begin."""
+    found, start = [], 0
+    for unroll in range(most, 0, -1):
+        count = (rows - start) // unroll
+        if count:
+            found.append((unroll, [start + unroll * g for g in range(count)]))
+            start += count * unroll
+    return found

@@ -23,7 +23,8 @@ from convoi.signal.arguments import (
     make_problem,
 )
 from convoi.signal.cost import Cost, costs, ranking
-from convoi.signal.direct import COMPUTE, WORK_OF_A_THREAD, correlate_direct, dtype_name
+from convoi.signal.direct import correlate_direct
+from convoi.signal.direct_plan import COMPUTE, WORK_OF_A_THREAD, dtype_name
 from convoi.signal.problem import Problem, Terms, sliding_axis
 from convoi.signal.separable import correlate_separable, factors
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class NativeKernel:
     function: Callable[[object, int, int, int], None]
 
 
+@functools.lru_cache(maxsize=256)
 def native_kernel(address: int) -> NativeKernel:
     """Return the kernel at an address."""
     return NativeKernel(address, _KERNEL(address))
@@ -67,7 +69,8 @@ class _Scratch(threading.local):
         return self.start
 
 
-_SCRATCH = _Scratch()
+SCRATCH = _Scratch()
+"""Of each thread."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def run_tasks(
         Whose workers help.
     """
     if threads == 1 or tasks == 1:
-        pointers = _POINTERS(grid.ctypes.data, _SCRATCH.address(scratch))
+        pointers = _POINTERS(grid.ctypes.data, SCRATCH.address(scratch))
         kernel.function(pointers, 0, tasks, 1)
         return
     size = SMALLEST_SCRATCH
