@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from numpy import ndarray
+
+from convoi.config import overridden
+from convoi.signal.calls import remembered_call
 from convoi.signal.operation import Options, operate
 
 if TYPE_CHECKING:
@@ -100,6 +104,10 @@ def convolve(
            [4.333, 5.   , 6.   , 6.667],
            [7.   , 7.667, 8.667, 9.333]])
     """
+    if type(x) is ndarray is type(kernel) and out is None and nan == "propagate":
+        y = _recalled(True, x, kernel, mode, boundary, fill_value, axes, stride, dilation, method, threads)
+        if y is not None:
+            return y
     options = Options(mode, boundary, fill_value, axes, stride, dilation, method, nan, threads, out)
     return operate("convolve", x, kernel, options, flip=True)
 
@@ -152,5 +160,22 @@ def correlate(
     >>> convoi.correlate([1, 2, 3], [0, 1, 10], mode="valid")
     array([32])
     """
+    if type(x) is ndarray is type(kernel) and out is None and nan == "propagate":
+        y = _recalled(False, x, kernel, mode, boundary, fill_value, axes, stride, dilation, method, threads)
+        if y is not None:
+            return y
     options = Options(mode, boundary, fill_value, axes, stride, dilation, method, nan, threads, out)
     return operate("correlate", x, kernel, options, flip=False)
+
+
+def _recalled(flip: bool, x: NDArray[Any], kernel: NDArray[Any], *options: Any) -> NDArray[Any] | None:
+    """Return the result if such a call was made before and needs no more checks, else None."""
+    if overridden() or not (x.flags.aligned and kernel.flags.aligned):
+        return None
+    try:
+        call = remembered_call(
+            flip, x.shape, x.strides, x.dtype, kernel.shape, kernel.strides, kernel.dtype, *options
+        )
+    except TypeError:  # an option that cannot be looked up, such as a list of axes
+        return None
+    return None if call is None else call(x, kernel)

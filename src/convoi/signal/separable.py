@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 4
 """Units in the last place of the largest tap by which the product may miss a tap."""
+SCREENED = 1e-5
+"""The same for a first look at a few taps, relative: far more than any dtype rounds."""
 LARGEST_KERNEL = 2**16
 """Taps beyond which the search costs more than it is likely to gain."""
 
@@ -45,6 +47,24 @@ def factors(
     for axis, factor in zip(long, found, strict=True):
         ones[problem.axes.index(axis)] = factor
     return tuple(ones)
+
+
+def may_separate(kernel: NDArray[Any]) -> bool:
+    """Tell whether a kernel might be an outer product: quick, and True in case of doubt.
+
+    Of an outer product every minor of two rows and two columns is 0: asked are those of the
+    largest tap and a corner.
+    """
+    if kernel.ndim != 2:
+        return True
+    i, j = divmod(int(np.abs(kernel).argmax()), kernel.shape[1])
+    largest = float(kernel[i, j])
+    limit = SCREENED * largest * largest
+    for k, m in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
+        minor = float(kernel[k, m]) * largest - float(kernel[k, j]) * float(kernel[i, m])
+        if abs(minor) > limit:
+            return False
+    return True
 
 
 def _factors(taps: NDArray[Any], eps: float) -> tuple[NDArray[Any], ...] | None:
