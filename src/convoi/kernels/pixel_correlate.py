@@ -35,6 +35,7 @@ from convoi.codegen.types import (
 )
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.pixel_pack import Packer, convert
+from convoi.kernels.pixel_store import store_some
 from convoi.kernels.pixel_tables import GRID, SECTION
 
 if TYPE_CHECKING:
@@ -102,12 +103,16 @@ class _Emitter(Packer):
 
     kernel: PixelCorrelate
 
+    @property
+    def pitch(self) -> Index:
+        return self.kernel.pitch
+
     def task(self, number: Value) -> None:
         """Compute one block of the output."""
         f = self.f
-        number, column_block = self._divided(number, self.word(GRID.column_blocks))
-        number, row_block = self._divided(number, self.word(GRID.row_blocks))
-        item, outer = self._divided(number, self.word(GRID.outer))
+        number, column_block = self.divided(number, self.word(GRID.column_blocks))
+        number, row_block = self.divided(number, self.word(GRID.row_blocks))
+        item, outer = self.divided(number, self.word(GRID.outer))
         block_rows, block_columns = self.word(GRID.block_rows), self.word(GRID.block_columns)
         rows, columns = self.word(GRID.rows), self.word(GRID.columns)
         i0, j0 = f.mul(row_block, block_rows), f.mul(column_block, block_columns)
@@ -124,11 +129,6 @@ class _Emitter(Packer):
         start = f.add(f.mul(row, width), f.mul(j0, self.inner))
         output = f.at(self.word(GRID.output, POINTER), start, self.result)
         self._tiles(weights, output, width, row_count, f.value(f.mul(column_count, self.inner)))
-
-    def _divided(self, number: Value, divisor: Value) -> tuple[Value, Value]:
-        f = self.f
-        quotient = f.integer("sdiv", number, divisor)
-        return quotient, f.value(f.sub(number, f.mul(quotient, divisor)))
 
     # Tiles ----------------------------------------------------------------------------------
 
@@ -238,27 +238,10 @@ class _Emitter(Packer):
             for (i, _, begin), value in zip(places, narrowed, strict=True):
                 left = f.value(f.sub(columns, begin))
                 if kernel.flat or i == 0:
-                    self._store_vector(value, pointer(i, begin), left)
+                    store_some(f, value, pointer(i, begin), left)
                     continue
                 with f.when(f.compare("sgt", rows, i)):
-                    self._store_vector(value, pointer(i, begin), left)
+                    store_some(f, value, pointer(i, begin), left)
 
     def _narrowed(self, value: Value) -> Value:
         return convert(self.f, value, self.result, signed=True)
-
-    def _store_vector(self, value: Value, pointer: Value, left: Value) -> None:
-        """Store a vector, or its first lanes where fewer are left."""
-        f, lanes = self.f, self.kernel.lanes
-        whole = f.compare("sge", left, lanes)
-        with f.when(whole):
-            f.store(value, pointer)
-        some = f.integer(
-            "and", f.compare("sgt", left, 0), f.integer("xor", whole, Value(I1, "true"))
-        )
-        with f.when(some):
-            numbers = f.lane_numbers(I32, lanes)
-            limit = f.splat(f.convert("trunc", left, I32), lanes)
-            mask = f.compare("slt", numbers, limit)
-            name = f"llvm.masked.store.{value.type.suffix}.p0"
-            align = constant(I32, self.result.size)
-            f.call(name, VOID, value, pointer, align, mask)

@@ -81,10 +81,6 @@ class Packed(Protocol):
     def lanes(self) -> int:
         """Elements of a vector."""
 
-    @property
-    def pitch(self) -> int:
-        """Elements from one row of scratch memory to the next."""
-
 
 class Packer:
     """Emits the copying of a block's input to scratch memory."""
@@ -106,6 +102,11 @@ class Packer:
         self.is_constant = self.truth(GRID.constant)
         self.is_contiguous = self.truth(GRID.contiguous)
 
+    @property
+    def pitch(self) -> Index:
+        """Elements from one row of scratch memory to the next."""
+        raise NotImplementedError
+
     def word(self, number: int, type_: Scalar = I64) -> Value:
         """Return a word of the grid."""
         return self.f.load(self.f.at(self.grid, number, I64), type_)
@@ -113,6 +114,12 @@ class Packer:
     def truth(self, number: int) -> Value:
         """Return a word of the grid as a condition."""
         return self.f.compare("ne", self.word(number), 0)
+
+    def divided(self, number: Value, divisor: Value) -> tuple[Value, Value]:
+        """Return quotient and remainder."""
+        f = self.f
+        quotient = f.integer("sdiv", number, divisor)
+        return quotient, f.value(f.sub(number, f.mul(quotient, divisor)))
 
     def pack(
         self, x: Value, outer: Value, rows: tuple[Index, Value], columns: tuple[Index, Value]
@@ -137,7 +144,7 @@ class Packer:
                     mapped, inside = self._mapped(f.value(position), axis)
                     inside = f.integer("and", inside, there)
                     at = f.add(f.add(base, f.mul(p, phase_rows)), m)
-                    target = f.at(self.scratch, f.mul(at, self.kernel.pitch), self.element)
+                    target = f.at(self.scratch, f.mul(at, self.pitch), self.element)
                     with f.when(inside):
                         offset = f.add(plane, f.mul(mapped, axis.pitch))
                         self._pack_row(f.at(x, offset, self.source), target, columns)

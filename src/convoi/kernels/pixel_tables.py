@@ -84,6 +84,54 @@ class _Axis:
 
 
 @dataclass(frozen=True)
+class _Transform:
+    """What a transform needs besides; a grid of transforms has no sections."""
+
+    height: int = 40
+    """Rows of a block's matrix."""
+    width: int = 41
+    blocks: int = 42
+    """Blocks of all items together."""
+    whole_rows: int = 43
+    whole_columns: int = 44
+    """Rows and columns of a block whose input fills the matrix."""
+    input_re: int = 45
+    """Where in scratch memory the packed input is, in elements."""
+    input_im: int = 46
+    input_pitch: int = 47
+    work_re: int = 48
+    work_im: int = 49
+    work_pitch: int = 50
+    lines_re: int = 51
+    """Where in scratch memory a group of rows is, transposed."""
+    lines_im: int = 52
+    column_passes: int = 53
+    """Address of the number of passes and a record for each."""
+    row_passes: int = 54
+    turns: int = 55
+    """Address of what turns the elements of a signal between columns and rows: for each group of
+    rows and each column a vector of real and one of imaginary parts."""
+    spectrum: int = 56
+    """Address of the kernel's spectrum, in the same order."""
+    scale: int = 57
+    """Address of what a spectrum is multiplied by."""
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass of a transform."""
+
+    radix: int = 0
+    part: int = 1
+    """Elements of each part that the pass makes."""
+    parts: int = 2
+    """Parts that the pass takes."""
+    turns: int = 3
+    """Address of ``radix - 1`` pairs of a cosine and a sine for each element of a part."""
+    words: int = 4
+
+
+@dataclass(frozen=True)
 class _Section:
     pairs: int = 0
     """Tap rows (or groups of them)."""
@@ -95,5 +143,7 @@ class _Section:
 GRID: Final = _Grid()
 AXIS: Final = _Axis()
 SECTION: Final = _Section()
+TRANSFORM: Final = _Transform()
+PASS: Final = _Pass()
 NO_PLANE: Final = -(2**63)
 """Offset of a plane that lies outside the input and has the fill value."""

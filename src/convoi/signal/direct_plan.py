@@ -109,7 +109,7 @@ class DirectPlan:
         self._grid = grid
         others = [a for a in range(len(key.x.strides)) if a not in {*roles.batch, *problem.sliding}]
         self._kernel_order = (*roles.batch, *others, *problem.sliding)
-        self._items = _items(key, roles)
+        self._items = plan_items(problem, key.x, roles)
         self._places = self._tap_places(key)
         self._outside = np.empty(32, self.element)
         self._outside[0::2], self._outside[1::2] = key.fill
@@ -174,43 +174,28 @@ direct_plan = functools.lru_cache(maxsize=256)(DirectPlan)
 """The plan for a key; shapes are unbounded, so only the last ones are remembered."""
 
 
-def _pitches(key: PlanKey) -> list[int]:
-    size = key.x.dtype.itemsize
+def _pitches(problem: Problem, x: Memory) -> list[int]:
+    size = x.dtype.itemsize
     return [
         0 if extent == 1 else stride // size
-        for extent, stride in zip(key.problem.x_shape, key.x.strides, strict=True)
+        for extent, stride in zip(problem.x_shape, x.strides, strict=True)
     ]
 
 
-def _lay_out(key: PlanKey, element: np.dtype[Any]) -> tuple[Layout, Roles]:
-    """Return the grid's layout, and what each axis is in it."""
-    problem, pitches = key.problem, _pitches(key)
-    roles = assign_roles(problem, pitches, key.target.vector_bytes // element.itemsize)
-    sliding = {axis.axis: axis for axis in problem.axes}
-
-    def line(axis: int | None) -> Line:
-        if axis is None:
-            return Line(1, 0, 1)
-        if axis in sliding:
-            a = sliding[axis]
-            return Line(a.extent, pitches[axis], a.output, a.taps, a.stride, a.dilation, a.low)
-        return Line(problem.x_shape[axis], pitches[axis], problem.x_shape[axis])
-
-    output = problem.output_shape
-    layout = Layout(
-        tuple(line(axis) for axis in roles.outer),
-        line(roles.row),
-        line(roles.column),
-        math.prod(output[axis] for axis in roles.inner),
-        math.prod(output[axis] for axis in roles.batch),
-        problem.boundary,
-    )
-    return layout, roles
+def plan_line(problem: Problem, x: Memory, axis: int | None) -> Line:
+    """Return an axis of a problem as a line of a grid; None is one that the arrays lack."""
+    if axis is None:
+        return Line(1, 0, 1)
+    pitch = _pitches(problem, x)[axis]
+    for a in problem.axes:
+        if a.axis == axis:
+            return Line(a.extent, pitch, a.output, a.taps, a.stride, a.dilation, a.low)
+    return Line(problem.x_shape[axis], pitch, problem.x_shape[axis])
 
 
-def _items(key: PlanKey, roles: Roles) -> NDArray[np.int64]:
+def plan_items(problem: Problem, x: Memory, roles: Roles) -> NDArray[np.int64]:
     """Return for each item of the batch its offsets into the input and into the weights."""
-    problem, pitches = key.problem, _pitches(key)
+    pitches = _pitches(problem, x)
     shape = tuple(problem.output_shape[axis] for axis in roles.batch)
     items = np.zeros((*shape, 2), np.int64)
     step = problem.taps
@@ -222,3 +207,19 @@ def _items(key: PlanKey, roles: Roles) -> NDArray[np.int64]:
             items[..., 1] += index * step
         step *= kernels
     return items.reshape(-1, 2)
+
+
+def _lay_out(key: PlanKey, element: np.dtype[Any]) -> tuple[Layout, Roles]:
+    """Return the grid's layout, and what each axis is in it."""
+    problem, pitches = key.problem, _pitches(key.problem, key.x)
+    roles = assign_roles(problem, pitches, key.target.vector_bytes // element.itemsize)
+    output = problem.output_shape
+    layout = Layout(
+        tuple(plan_line(problem, key.x, axis) for axis in roles.outer),
+        plan_line(problem, key.x, roles.row),
+        plan_line(problem, key.x, roles.column),
+        math.prod(output[axis] for axis in roles.inner),
+        math.prod(output[axis] for axis in roles.batch),
+        problem.boundary,
+    )
+    return layout, roles

@@ -166,14 +166,14 @@ def build_grid(layout: Layout, source: str, element: str, result: str, target: T
         flat,
         target.is_x86,
     )
-    words, tables = _record(layout, blocks, sections)
+    words, tables = grid_record(layout, blocks, sections)
     tasks = layout.items * int(
         words[GRID.outer] * words[GRID.row_blocks] * words[GRID.column_blocks]
     )
     return Grid(kernel, words, tables, order, tasks, blocks.scratch * size)
 
 
-def _record(
+def grid_record(
     layout: Layout, blocks: Blocks, sections: tuple[Section, ...]
 ) -> tuple[NDArray[np.int64], tuple[NDArray[np.int64], ...]]:
     """Return the words of the kernel's record, and the tables that they lead to."""
