@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convoi.codegen.target import current_target
+from convoi.signal.lane_transform import block_shape, can_transform, expected_work
 from convoi.signal.transform import (
     AxisBlocks,
     cut_blocks,
@@ -53,15 +54,28 @@ class TransformRates:
     """The factor of `butterfly` where a transform does not fit the cache."""
 
 
+@dataclass(frozen=True)
+class LaneRates:
+    """Seconds of transforms by generated code."""
+
+    call: float
+    work: float
+    """Per unit of `convoi.signal.lane_transform.relative_work`."""
+
+
 DIRECT = {
-    "int32": DirectRates(40e-6, 3.2e-11, 3.1e-10),
-    "int64": DirectRates(40e-6, 1.3e-10, 7.2e-10),
-    "float32": DirectRates(40e-6, 2.5e-11, 3.1e-10),
-    "float64": DirectRates(40e-6, 3.8e-11, 7.2e-10),
+    "int32": DirectRates(6e-6, 3.2e-11, 3.1e-10),
+    "int64": DirectRates(6e-6, 1.3e-10, 7.2e-10),
+    "float32": DirectRates(6e-6, 2.5e-11, 3.1e-10),
+    "float64": DirectRates(6e-6, 3.8e-11, 7.2e-10),
 }
 TRANSFORM = {
     "float32": TransformRates(32e-6, 3.1e-10, 1.0e-11, 1.6),
     "float64": TransformRates(28e-6, 3.6e-10, 1.3e-9, 1.85),
+}
+LANE_TRANSFORM = {
+    "float32": LaneRates(20e-6, 1.9e-10),
+    "float64": LaneRates(22e-6, 3.8e-10),
 }
 CACHE_ELEMENTS = 2**18
 WIDTH_OF_MEASUREMENT = 64
@@ -134,6 +148,19 @@ def transform_cost(
     return Cost(calls + transforms * each / useful, memory + 2**23)
 
 
+def lane_cost(problem: Problem, result: np.dtype[Any], threads: int) -> Cost:
+    """Return the cost of transforms of blocks by generated code."""
+    target = current_target()
+    shape = block_shape(problem, target.lanes(result.name))
+    if shape is None:
+        return Cost(math.inf, 0)
+    rates = LANE_TRANSFORM[result.name]
+    width = WIDTH_OF_MEASUREMENT / target.vector_bytes
+    work = expected_work(problem, shape) * rates.work * width
+    memory = 6 * shape.positions * result.itemsize
+    return Cost(rates.call + work / threads, memory * threads)
+
+
 @functools.lru_cache(maxsize=512)
 def costs(problem: Problem, terms: Terms, element: str, factor: int) -> dict[str, Cost]:
     """Return the cost of each method that the shapes allow."""
@@ -146,7 +173,9 @@ def costs(problem: Problem, terms: Terms, element: str, factor: int) -> dict[str
     if sum(axis.taps > 1 for axis in problem.axes) > 1:
         found["separable"] = separable_cost(problem, element, factor, threads)
     longest = max(positions_of(axis) for axis in problem.axes)
-    if longest > 64:
+    if can_transform(problem, result):
+        found["overlap-add"] = lane_cost(problem, result, threads)
+    elif longest > 64:
         cut = cut_blocks(problem, real=real)
         found["overlap-add"] = transform_cost(problem, cut, result, threads)
     return found

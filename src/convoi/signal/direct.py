@@ -144,11 +144,16 @@ def _writable(out: NDArray[Any], result: np.dtype[Any]) -> bool:
     return out.dtype == result and out.dtype.isnative and out.flags.c_contiguous
 
 
-def _readable(x: NDArray[Any]) -> NDArray[Any]:
-    """Return the array, converted only if kernels cannot read it where it lies."""
-    if x.dtype == np.float16:
-        return x.astype(np.float32)
+def readable(x: NDArray[Any]) -> bool:
+    """Tell whether kernels can read an array where it lies."""
     size = x.dtype.itemsize
-    if not (x.dtype.isnative and x.flags.aligned) or any(s % size for s in x.strides):
-        return x.astype(x.dtype.newbyteorder("="), order="C")
-    return x
+    plain = x.dtype != np.float16 and x.dtype.isnative and x.flags.aligned
+    return plain and not any(stride % size for stride in x.strides)
+
+
+def _readable(x: NDArray[Any]) -> NDArray[Any]:
+    """Return the array, converted if kernels cannot read it where it lies."""
+    if readable(x):
+        return x
+    wide = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype.newbyteorder("=")
+    return x.astype(wide, order="C")

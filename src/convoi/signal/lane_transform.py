@@ -30,6 +30,8 @@ LONGEST = 2048
 """Rows or columns of a block at most: a strip of them should stay in the cache."""
 LARGEST = 2**22
 """Positions of a block at most."""
+SPECTRUM_SHARE = 0.1
+"""Of a pair of blocks: the kernel's spectrum takes half a pair, if it is not the last one again."""
 CACHED = 2**16
 """Positions of a block beyond which it does not stay in the second-level cache."""
 
@@ -59,6 +61,7 @@ def can_transform(problem: Problem, result: np.dtype[Any]) -> bool:
         and len(problem.axes) <= 2
         and all(axis.stride == 1 for axis in problem.axes)
         and math.prod(problem.output_shape) > 0
+        and block_shape(problem, current_target().lanes(result.name)) is not None
     )
 
 
@@ -67,6 +70,14 @@ def lengths(lanes: int) -> tuple[int, ...]:
     """Return the lengths of a matrix's sides: products of 2, 4 and 3, multiples of the lanes."""
     found = [lanes << i for i in range(12)] + [3 * lanes << i for i in range(11)]
     return tuple(sorted(n for n in found if n <= LONGEST))
+
+
+def expected_work(problem: Problem, shape: BlockShape) -> float:
+    """Return what all blocks and the kernel's spectrum cost, in no unit."""
+    rows, columns = (1, *(axis.output for axis in problem.axes))[-2:]
+    items = math.prod(problem.output_shape) // (rows * columns)
+    count = items * -(-columns // shape.columns) * -(-rows // shape.rows)
+    return (-(-count // 2) + SPECTRUM_SHARE) * relative_work(shape)
 
 
 def relative_work(shape: BlockShape) -> float:
@@ -80,16 +91,13 @@ def relative_work(shape: BlockShape) -> float:
 def block_shape(problem: Problem, lanes: int) -> BlockShape | None:
     """Return the blocks that cost least, or None if the kernel is too long for any."""
     sides = lengths(lanes)
-    items = math.prod(problem.output_shape) // math.prod(a.output for a in problem.axes)
     best, least = None, math.inf
     for height in sides:
         for width in sides:
             shape = _block_of(problem, height, width)
             if shape is None:
                 continue
-            *rows, columns = (axis.output for axis in problem.axes)
-            count = items * -(-columns // shape.columns) * -(-math.prod(rows) // shape.rows)
-            work = -(-count // 2) * relative_work(shape)
+            work = expected_work(problem, shape)
             if work < least:
                 best, least = shape, work
     return best

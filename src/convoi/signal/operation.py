@@ -23,8 +23,9 @@ from convoi.signal.arguments import (
     make_problem,
 )
 from convoi.signal.cost import Cost, costs, ranking
-from convoi.signal.direct import correlate_direct
+from convoi.signal.direct import correlate_direct, readable
 from convoi.signal.direct_plan import COMPUTE, WORK_OF_A_THREAD, dtype_name
+from convoi.signal.lane_transform import can_transform, correlate_blocks
 from convoi.signal.problem import Problem, Terms, sliding_axis
 from convoi.signal.separable import correlate_separable, factors
 
@@ -140,18 +141,27 @@ class Operation:
 
     def _transformed(self, method: str, out: NDArray[Any] | None) -> NDArray[Any]:
         real = self.result.kind != "c"
+        if out is not None and out.dtype != self.result:
+            out = None
+        if method == "overlap-add" and self._by_lanes:
+            y, finite = correlate_blocks(self.problem, self.x, self.kernel, self.terms, out)
+            if finite:
+                return y
         if method == "fft":
             blocks = transform.whole_blocks(self.problem, self.fill, real=real)
         else:
             blocks = transform.cut_blocks(self.problem, real=real)
-        if out is not None and out.dtype != self.result:
-            out = None
         y, finite = transform.correlate_fft(
             self.problem, self.x, self.kernel, self.terms, blocks=blocks, out=out
         )
         if finite:
             return y
         return self._without_spread(blocks, y)
+
+    @property
+    def _by_lanes(self) -> bool:
+        """Whether generated code can transform the blocks."""
+        return can_transform(self.problem, self.result) and readable(self.x)
 
     def _without_spread(
         self, blocks: tuple[transform.AxisBlocks, ...], y: NDArray[Any]
