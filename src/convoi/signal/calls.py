@@ -20,6 +20,7 @@ from convoi.errors import ConvoiError
 from convoi.runtime.threads import default_threads
 from convoi.signal.cost import ranking
 from convoi.signal.direct_plan import COMPUTE, Memory, PlanKey, direct_plan, dtype_name
+from convoi.signal.lane_transform import can_transform, lane_transform
 from convoi.signal.operation import Operation, Options, prepare
 from convoi.signal.separable import may_separate
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convoi.signal.direct_plan import DirectPlan
+    from convoi.signal.lane_transform import LaneTransform
 
 MOST_CALLS = 512
 """Calls that are remembered; shapes are unbounded."""
@@ -57,6 +59,28 @@ class DirectCall:
         return y
 
 
+class BlockCall:
+    """A call that is computed by transforms of blocks, unless the input is not finite."""
+
+    __slots__ = ("_plan", "_screened", "_shapes", "_threads")
+
+    def __init__(
+        self, plan: LaneTransform, operation: Operation, *, threads: int | None, screened: bool
+    ) -> None:
+        self._plan = plan
+        self._shapes = operation.problem.x_shape, operation.problem.kernel_shape
+        self._threads = threads
+        self._screened = screened
+
+    def __call__(self, x: NDArray[Any], kernel: NDArray[Any]) -> NDArray[Any] | None:
+        """Return the result, or None if another method may be better for this kernel."""
+        if self._screened and may_separate(kernel):
+            return None
+        x, kernel = x.reshape(self._shapes[0]), kernel.reshape(self._shapes[1])
+        y, finite = self._plan.run(x, kernel, self._threads or usable_threads())
+        return y if finite else None
+
+
 @functools.lru_cache(maxsize=MOST_CALLS, typed=True)
 def remembered_call(  # noqa: PLR0917 - hashable as they are, for the cache
     flip: bool,  # noqa: FBT001 - one of the values that the cache looks up
@@ -74,12 +98,12 @@ def remembered_call(  # noqa: PLR0917 - hashable as they are, for the cache
     dilation: object,
     method: str,
     threads: int | None,
-) -> DirectCall | None:
+) -> DirectCall | BlockCall | None:
     """Return how such a call is made, or None where that depends on the numbers.
 
     None also stands for arguments that are refused: the full way words the error.
     """
-    if method not in {"auto", "direct"} or not {x_dtype.kind, kernel_dtype.kind} <= set("iuf"):
+    if method not in {"auto", "direct", "overlap-add"} or not {x_dtype.kind, kernel_dtype.kind} <= set("iuf"):
         return None
     memory = ((x_dtype, x_strides), (kernel_dtype, kernel_strides))
     if any(not t.isnative or t.itemsize == 2 or any(s % t.itemsize for s in p) for t, p in memory):
@@ -96,34 +120,36 @@ def remembered_call(  # noqa: PLR0917 - hashable as they are, for the cache
         operation = prepare("convolve", arrays[0], arrays[1], options, flip=flip)
     except ConvoiError:
         return None
-    return _direct_call(operation, kernel_dtype, math.prod(kernel_shape), threads)
+    return _decided(operation, kernel_dtype, math.prod(kernel_shape), threads)
 
 
-def _direct_call(
+def _decided(
     operation: Operation, kernel_dtype: np.dtype[Any], taps: int, threads: int | None
-) -> DirectCall | None:
+) -> DirectCall | BlockCall | None:
+    """Return how an operation is computed if that does not depend on the numbers."""
     problem, result = operation.problem, operation.result
-    element = COMPUTE[dtype_name(result)]
     exchanged = math.prod(problem.kernel_shape) != taps
-    if exchanged or problem.taps == 1 or kernel_dtype != element or result.kind == "c":
+    if exchanged or problem.taps == 1 or math.prod(problem.output_shape) == 0:
         return None
-    if math.prod(problem.output_shape) == 0:
-        return None
-    screened = False
-    if operation.method == "auto":
-        for name in ranking(problem, operation.terms, element, operation.factor):
-            if name == "direct":
-                break
-            if name != "separable":
-                return None
-            screened = True
-    fill = (operation.fill.real, operation.fill.real)
+    method, screened = operation.method, False
+    if method == "auto":
+        element = COMPUTE[dtype_name(result)]
+        order = ranking(problem, operation.terms, element, operation.factor)
+        screened = order[0] == "separable"
+        method = order[1] if screened else order[0]
     x, kernel = operation.x, operation.kernel
-    key = PlanKey(
-        problem, Memory(x.strides, x.dtype), kernel.strides, result, fill, current_target()
-    )
-    plan = direct_plan(key)
-    return DirectCall(plan, threads=threads, screened=screened) if plan.in_order else None
+    memory = Memory(x.strides, x.dtype)
+    if method == "direct" and kernel_dtype == COMPUTE[dtype_name(result)]:
+        fill = (operation.fill.real, operation.fill.real)
+        plan = direct_plan(
+            PlanKey(problem, memory, kernel.strides, result, fill, current_target())
+        )
+        if plan.in_order:
+            return DirectCall(plan, threads=threads, screened=screened)
+    if method == "overlap-add" and can_transform(problem, result):
+        transform = lane_transform(problem, memory, result, operation.fill.real, current_target())
+        return BlockCall(transform, operation, threads=threads, screened=screened)
+    return None
 
 
 class _Usable:

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
     from convoi.codegen.target import Target
 
-PITCHES = (144, 272, 528, 1040, 2064)
+PITCHES = (144, 272, 528, 1040, 2064, 4112)
 """Elements per row of scratch memory: an odd number of cache lines, so that rows do not compete
 for the same sets of the cache."""
-WIDEST_BLOCK = 1040
+NARROWEST_CUT = 1040
+"""The least pitch of blocks that a long row is cut into."""
+ROWS_PER_SPAN = 3
+"""Rows of a block for each that it reads beyond its own, before blocks are made wider: wide ones
+are read from memory quicker, high ones read less twice."""
 SCRATCH_BYTES = 160 * 1024
 """Scratch memory that a block of rows aims at: it stays in the second-level cache."""
 MOST_BLOCK_ROWS = 64
@@ -244,14 +248,14 @@ def _flat_blocks(layout: Layout, tile: Tile, lanes: int) -> Blocks:
 def _blocks(layout: Layout, tile: Tile, lanes: int, size: int) -> Blocks:
     """Return the blocks of a picture."""
     across = lanes * tile.vectors
-    pitch, columns = _columns_of_block(layout, across)
+    pitch, columns = _columns_of_block(layout, across, size)
     rows = _rows_of_block(layout, tile.rows, pitch * size)
     planes = math.prod(line.taps for line in layout.outer)
     in_scratch = planes * layout.row.phases * (rows + layout.row.span) + tile.rows
     return Blocks(pitch, rows, columns, (in_scratch + 1) * pitch + across)
 
 
-def _columns_of_block(layout: Layout, across: int) -> tuple[int, int]:
+def _columns_of_block(layout: Layout, across: int, size: int) -> tuple[int, int]:
     """Return the pitch of scratch memory and the columns of a block."""
     column, inner = layout.column, layout.inner
 
@@ -263,11 +267,13 @@ def _columns_of_block(layout: Layout, across: int) -> tuple[int, int]:
         granule = math.lcm(across, inner) // inner
         return -(-columns // granule) * granule
 
-    for pitch in PITCHES:
+    widest = SCRATCH_BYTES // (size * max(1, ROWS_PER_SPAN * layout.row.span))
+    for number, pitch in enumerate(PITCHES):
         room = most(pitch)
         if room >= column.output:
             return pitch, column.output
-        if pitch >= WIDEST_BLOCK and room >= 2 * column.span and room * inner >= across:
+        last = pitch >= NARROWEST_CUT and (pitch == PITCHES[-1] or PITCHES[number + 1] > widest)
+        if last and room >= 2 * column.span and room * inner >= across:
             count = -(-column.output // room)
             even = whole(-(-column.output // count))
             return pitch, min(even, room)

@@ -204,6 +204,11 @@ class LaneTransform:
         order = roles.order()
         self._shape = tuple(problem.output_shape[axis] for axis in order)
         self._natural = tuple(int(i) for i in np.argsort(order))
+        self._in_order = self._natural == tuple(range(len(order)))
+        corners: list[slice] = [slice(None)] * len(order)
+        for axis, step in zip(problem.sliding[::-1], (shape.columns, shape.rows), strict=False):
+            corners[axis] = slice(None, None, step)
+        self._corners = tuple(corners)
 
     def _native(self, source: str, lanes: int, *, spectrum: bool) -> Any:  # noqa: ANN401 - ctypes
         kernel = PixelTransform(
@@ -258,14 +263,18 @@ class LaneTransform:
         return words, kept
 
     def run(
-        self, x: NDArray[Any], kernel: NDArray[Any], threads: int, out: NDArray[Any] | None
-    ) -> NDArray[Any]:
-        """Return the correlation."""
+        self,
+        x: NDArray[Any],
+        kernel: NDArray[Any],
+        threads: int,
+        out: NDArray[Any] | None = None,
+    ) -> tuple[NDArray[Any], bool]:
+        """Return the correlation, and whether it is finite.
+
+        A NaN or an infinity in the input spoils all outputs of its block and of one more.
+        """
         spectrum = self._kernel_spectrum(kernel)
-        in_order = self._natural == tuple(range(len(self._natural)))
-        usable = (
-            out is not None and in_order and out.flags.c_contiguous and out.dtype == self._element
-        )
+        usable = out is not None and self._in_order and out.flags.c_contiguous
         y = out if usable and out is not None else np.empty(self._shape, self._element)
         words = self._words.copy()
         words[GRID.source] = x.ctypes.data
@@ -279,7 +288,8 @@ class LaneTransform:
             threads=threads,
             target=self._target,
         )
-        return y if in_order else y.transpose(self._natural)
+        y = y if self._in_order else y.transpose(self._natural)
+        return y, bool(np.isfinite(y[self._corners]).all())
 
     def _kernel_spectrum(self, kernel: NDArray[Any]) -> NDArray[Any]:
         """Return the kernel's spectrum; that of the last kernel is kept."""
@@ -314,7 +324,7 @@ class LaneTransform:
 
 
 @functools.lru_cache(maxsize=16)
-def _lane_transform(
+def lane_transform(
     problem: Problem, x: Memory, result: np.dtype[Any], fill: float, target: Target
 ) -> LaneTransform:
     return LaneTransform(problem, x, result, fill, target)
@@ -327,16 +337,8 @@ def correlate_blocks(
     terms: Terms,
     out: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], bool]:
-    """Return the correlation, block by block, and whether it is finite.
-
-    A NaN or an infinity in the input spoils all outputs of its block and of one more.
-    """
-    plan = _lane_transform(
+    """Return the correlation, block by block, and whether it is finite."""
+    plan = lane_transform(
         problem, Memory(x.strides, x.dtype), terms.result, terms.fill.real, current_target()
     )
-    y = plan.run(x, kernel, terms.threads, out)
-    corner: list[slice] = [slice(None)] * y.ndim
-    steps = (plan.shape.rows, plan.shape.columns)[-len(problem.axes) :]
-    for axis, step in zip(problem.axes, steps, strict=True):
-        corner[axis.axis] = slice(None, None, step)
-    return y, bool(np.isfinite(y[tuple(corner)]).all())
+    return plan.run(x, kernel, terms.threads, out)

@@ -27,7 +27,7 @@ from convoi.signal.direct import correlate_direct, readable
 from convoi.signal.direct_plan import COMPUTE, WORK_OF_A_THREAD, dtype_name
 from convoi.signal.lane_transform import can_transform, correlate_blocks
 from convoi.signal.problem import Problem, Terms, sliding_axis
-from convoi.signal.separable import correlate_separable, factors
+from convoi.signal.separable import correlate_separable, factors, may_separate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -91,7 +91,10 @@ class Operation:
 
     def lines(self) -> tuple[NDArray[Any], ...] | None:
         """Return the kernels per axis of a separable kernel."""
-        return factors(self.problem, self.kernel, self.result)
+        kernel = self.kernel
+        if kernel.ndim == 2 and kernel.size == self.problem.taps and not may_separate(kernel):
+            return None
+        return factors(self.problem, kernel, self.result)
 
     def choose(self) -> tuple[str, tuple[NDArray[Any], ...] | None]:
         """Return the cheapest method, with the factors of a separable kernel."""

@@ -55,7 +55,7 @@ def may_separate(kernel: NDArray[Any]) -> bool:
     Of an outer product every minor of two rows and two columns is 0: asked are those of the
     largest tap and a corner.
     """
-    if kernel.ndim != 2:
+    if kernel.ndim != 2 or kernel.dtype.kind == "c":
         return True
     i, j = divmod(int(np.abs(kernel).argmax()), kernel.shape[1])
     largest = float(kernel[i, j])
