@@ -9,7 +9,7 @@ BENCH_VENV := .venv-bench
 
 # The peers are fixed to releases, so that figures can be compared between runs.
 BENCH_PEERS := torch==2.13.0 onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1 jax==0.10.2 \
-  ncnn==1.0.20261020
+  ncnn==1.0.20261020 opencv-python-headless==5.0.0.93 scikit-image==0.26.0
 
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 

@@ -23,6 +23,7 @@ from bench.report import (
     startup_table,
 )
 from bench.results import write_results
+from bench.signal_grid import measure_signal, signal_summary, signal_table
 from bench.startup import measure_startup
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ class Session:
         if "kernels" in self.options.measures:
             kernels = self._collect("kernels", measure_kernels(self.options))
             self._finish("kernels", kernels, kernel_table(kernels))
+        if "signal" in self.options.measures:
+            cells = self._collect("signal", measure_signal(self.options))
+            self._finish("signal", cells, signal_table(cells))
+            for line in signal_summary(cells):
+                self.console.print(line, highlight=False)
 
     def _compare(self, name: str, sides: Sides) -> None:
         measure = COMPARISONS[name]

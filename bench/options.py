@@ -15,7 +15,7 @@ from convoi.runtime.threads import default_threads
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MEASURES = ("training", "inference", "latency", "startup", "kernels")
+MEASURES = ("training", "inference", "latency", "startup", "kernels", "signal")
 """What is measured unless something is asked for."""
 MORE_MEASURES = ("inference-64", "inference-8", "local", "local-inference")
 RESULTS = Path(__file__).parent / "results"

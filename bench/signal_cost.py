@@ -1,6 +1,6 @@
 """Fit the rates of the cost model to measurements: ``python -m bench.signal_cost RESULTS``.
 
-RESULTS is what ``python -m bench.signal_grid --no-peers`` wrote. Rates are chosen so that the
+RESULTS is what ``python -m bench signal --threads 1`` wrote, ``bench/results/signal.json``. Rates are chosen so that the
 squared logarithms of expected over measured seconds are least, for each dtype. They are printed
 as rows of the tables of ``convoi.signal.cost``, with how often the method that the model takes for
 the cheapest is nearly the quickest.
@@ -12,14 +12,14 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import least_squares
 
 from convoi.signal import cost
 from convoi.signal.arguments import make_problem
-from convoi.signal.transform import cut_blocks, whole_blocks
+from convoi.signal.transform import whole_blocks
 
 if TYPE_CHECKING:
     from convoi.signal.problem import Problem
@@ -28,25 +28,29 @@ TINY = 1e-13
 """Rates below it are noise of the fit."""
 
 
+TABLES = {
+    # method: (kind of rates, their table)
+    "direct": (cost.DirectRates, cost.DIRECT),
+    "fft": (cost.TransformRates, cost.TRANSFORM),
+    "overlap-add": (cost.LaneRates, cost.LANE_TRANSFORM),
+}
+
+
 def expected(problem: Problem, dtype: str, method: str, threads: int) -> float:
     """Return the model's seconds of a method."""
     result = np.dtype(dtype)
     if method == "direct":
         return cost.direct_cost(problem, dtype, 1, threads).seconds
-    blocks = (
-        whole_blocks(problem, 0, real=True) if method == "fft" else cut_blocks(problem, real=True)
-    )
-    return cost.transform_cost(problem, blocks, result, threads).seconds
+    if method == "overlap-add":
+        return cost.lane_cost(problem, result, threads).seconds
+    return cost.transform_cost(problem, whole_blocks(problem, 0, real=True), result, threads).seconds
 
 
-Rates = TypeVar("Rates", cost.DirectRates, cost.TransformRates)
-
-
-def fitted(
-    kind: type[Rates], rates: Rates, measured: list[tuple[Any, ...]], table: dict[str, Rates]
-) -> Rates:
-    """Return rates of a dtype with the least squared logarithms."""
+def fitted(method: str, measured: list[tuple[Any, ...]]) -> Any:  # noqa: ANN401 - of several kinds
+    """Return the rates of a method for a dtype that give the least squared logarithms."""
+    kind, table = TABLES[method]
     dtype = measured[0][1]
+    rates: Any = table[dtype]
     names = list(rates.__dataclass_fields__)
     start = np.log([max(getattr(rates, name), TINY) for name in names])
 
@@ -70,7 +74,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     content = json.loads(parser.parse_args().results.read_text())
     rows = []
-    for record in content["cells"]:
+    for record in content["results"]:
         cell = record["cell"]
         shape = ([cell["batch"]] if cell["batch"] else []) + cell["shape"]
         problem = make_problem(
@@ -85,17 +89,17 @@ def main() -> None:
             flip=True,
         )
         rows += [
-            (problem, cell["dtype"], method, content["threads"], seconds)
+            (problem, cell["dtype"], method, content["options"]["threads"], seconds)
             for method, seconds in record["methods"].items()
-            if method != "separable"
+            if method in TABLES
         ]
+    print("before:", _agreement(rows))
     for dtype in sorted({row[1] for row in rows}):
-        mine = [row for row in rows if row[1] == dtype]
-        direct = [row for row in mine if row[2] == "direct"]
-        others = [row for row in mine if row[2] != "direct"]
-        print(dtype, fitted(cost.DirectRates, cost.DIRECT[dtype], direct, cost.DIRECT))
-        print(dtype, fitted(cost.TransformRates, cost.TRANSFORM[dtype], others, cost.TRANSFORM))
-    print(_agreement(rows))
+        for method in TABLES:
+            mine = [row for row in rows if row[1:3] == (dtype, method)]
+            if mine:
+                print(dtype, method, fitted(method, mine))
+    print("after:", _agreement(rows))
 
 
 def _agreement(rows: list[tuple[Any, ...]]) -> str:

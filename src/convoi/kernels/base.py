@@ -95,7 +95,7 @@ def kernel_address(kernel: Kernel, target: Target) -> Address:
 
 def load_functions(
     specification: str, symbols: tuple[str, ...], emit: Callable[[], Module], target: Target
-) -> list[int]:
+) -> tuple[Address, ...]:
     """Return the addresses of the functions of a module that a specification stands for."""
     return _load(_key(specification, target), symbols, emit, target)
 

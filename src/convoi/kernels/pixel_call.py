@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from convoi.codegen.target import Target
     from convoi.codegen.types import Index
     from convoi.kernels.pixel_correlate import PixelCorrelate
+    from convoi.runtime.linker import Address
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class PixelCall:
         f.ret()
 
 
-def call_address(call: PixelCall, target: Target) -> int:
-    """Return the address of the function; generate and load it if need be."""
+def call_address(call: PixelCall, target: Target) -> Address:
+    """Return the address of the function, loaded as long as it is held."""
     symbol = "c" + hashlib.sha256(f"{call!r} {target!r}".encode()).hexdigest()[:40]
     return load_functions(f"{call!r}", (symbol,), lambda: call.module(symbol), target)[0]

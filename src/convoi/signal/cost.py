@@ -1,9 +1,9 @@
 """What each method is expected to cost, and which one is chosen.
 
 The rates were fitted by ``python -m bench.signal_cost`` to one thread of an AMD EPYC 9004 with
-AVX-512: there the chosen method took at most 1.25 times as long as the quickest one in 124 of 125
-cells of the grid, and the expected seconds were off by a factor of 1.19 in the median. Other vector
-widths scale the direct method. Only the ratios of rates decide.
+AVX-512: there the chosen method took at most 1.25 times as long as the quickest one in 109 of 109
+cells of the grid, and the expected seconds were off by a factor of 1.15 in the median. Other vector
+widths scale what generated code computes. Only the ratios of rates decide.
 """
 
 from __future__ import annotations
@@ -64,18 +64,18 @@ class LaneRates:
 
 
 DIRECT = {
-    "int32": DirectRates(6e-6, 3.2e-11, 3.1e-10),
-    "int64": DirectRates(6e-6, 1.3e-10, 7.2e-10),
-    "float32": DirectRates(6e-6, 2.5e-11, 3.1e-10),
-    "float64": DirectRates(6e-6, 3.8e-11, 7.2e-10),
+    "int32": DirectRates(3.3e-6, 3.2e-11, 3.1e-10),
+    "int64": DirectRates(3.4e-6, 1.3e-10, 7.2e-10),
+    "float32": DirectRates(3.3e-6, 1.9e-11, 2.2e-10),
+    "float64": DirectRates(3.4e-6, 3.8e-11, 3.7e-10),
 }
 TRANSFORM = {
-    "float32": TransformRates(32e-6, 3.1e-10, 1.0e-11, 1.6),
-    "float64": TransformRates(28e-6, 3.6e-10, 1.3e-9, 1.85),
+    "float32": TransformRates(44e-6, 3.7e-10, 1.0e-11, 1.05),
+    "float64": TransformRates(56e-6, 5.7e-10, 1.0e-11, 1.27),
 }
 LANE_TRANSFORM = {
-    "float32": LaneRates(20e-6, 1.9e-10),
-    "float64": LaneRates(22e-6, 3.8e-10),
+    "float32": LaneRates(12e-6, 2.05e-10),
+    "float64": LaneRates(15.5e-6, 3.83e-10),
 }
 CACHE_ELEMENTS = 2**18
 WIDTH_OF_MEASUREMENT = 64

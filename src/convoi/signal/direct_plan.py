@@ -123,7 +123,8 @@ class DirectPlan:
         self._words = int(words.ctypes.data)
         self._scratch = grid.scratch + self._places.size * self.element.itemsize
         call = PixelCall(grid.kernel, _data_offset())
-        self._entry = _ENTRY(call_address(call, key.target))
+        self._address = call_address(call, key.target)
+        self._entry = _ENTRY(self._address)
         order = roles.order()
         self.shape = tuple(problem.output_shape[axis] for axis in order)
         """Of the output, in the order of the grid."""

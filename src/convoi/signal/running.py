@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convoi.codegen.target import Target
+    from convoi.runtime.linker import Address
 
 _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 _POINTERS = ctypes.c_void_p * 2
@@ -38,12 +39,12 @@ _POINTERS = ctypes.c_void_p * 2
 class NativeKernel:
     """A kernel that can be called."""
 
-    address: int
+    address: Address
     function: Callable[[object, int, int, int], None]
 
 
 @functools.lru_cache(maxsize=256)
-def native_kernel(address: int) -> NativeKernel:
+def native_kernel(address: Address) -> NativeKernel:
     """Return the kernel at an address."""
     return NativeKernel(address, _KERNEL(address))
 
@@ -75,7 +76,7 @@ SCRATCH = _Scratch()
 
 @dataclass(frozen=True)
 class _ProgramKey:
-    address: int
+    address: Address
     scratch: int
     convoy: int
     threads: int
