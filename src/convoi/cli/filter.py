@@ -59,8 +59,9 @@ def filter_file(
 ) -> None:
     """Convolve a picture or a signal with a kernel.
 
-    The result has the size of the input. Colours and tracks are filtered one by one. Files of
-    pictures and sound hold whole numbers: write a .npy file to keep negative values and fractions.
+    The result has the size of the input; colours and tracks are filtered one by
+    one. Files of pictures and sound hold whole numbers: write a .npy file to keep
+    negative values and fractions.
     """
     import numpy as np
 

@@ -39,7 +39,7 @@ def find_in_file(
     source: Annotated[str, typer.Argument(metavar="FILE", help=FORMATS, show_default=False)],
     templates: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TEMPLATE...", help="Files of what to find.", show_default=False),
+        typer.Argument(metavar="TEMPLATE", help="Files of what to find.", show_default=False),
     ] = None,
     *,
     crop: Annotated[
@@ -78,8 +78,8 @@ def find_in_file(
 ) -> None:
     """Find where templates occur, and print position, score and amplitude of each.
 
-    Colours and tracks are averaged. Positions are where a template begins: row and column of
-    pictures, the number of the sample in signals.
+    Colours and tracks are averaged. A position is where a template begins:
+    row and column in a picture, number of the sample in a signal.
     """
     from convoi.signal import find
 

@@ -118,6 +118,25 @@ class _Transform:
 
 
 @dataclass(frozen=True)
+class _Score:
+    """What scores of template matching need besides; their grid has no sections either."""
+
+    pitch: int = 40
+    """Elements from one row of scratch memory to the next."""
+    plane: int = 41
+    """Elements from one plane of scratch memory to the next."""
+    taps_down: int = 42
+    taps_along: int = 43
+    digits_down: int = 44
+    """Binary digits of the taps."""
+    digits_along: int = 45
+    numbers: int = 46
+    """Address of the level, 1 / n, the template's sum of squares and the share of the squares
+    below which what varies is rounding; then for each task a vector of the least sums of squares
+    that are not flat."""
+
+
+@dataclass(frozen=True)
 class _Pass:
     """One pass of a transform."""
 
@@ -144,6 +163,7 @@ GRID: Final = _Grid()
 AXIS: Final = _Axis()
 SECTION: Final = _Section()
 TRANSFORM: Final = _Transform()
+SCORE: Final = _Score()
 PASS: Final = _Pass()
 NO_PLANE: Final = -(2**63)
 """Offset of a plane that lies outside the input and has the fill value."""

@@ -11,13 +11,15 @@ import numpy as np
 from convoi.checks import refusal
 from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 from convoi.signal.arguments import METHODS, check_array, check_name
-from convoi.signal.operation import Options, operate
+from convoi.signal.operation import Options, operate, prepare
 from convoi.signal.problem import MODES
+from convoi.signal.window_scores import Numbers, can_score, window_scores
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 SCORES = ("zncc", "ncc", "correlation", "ssd")
+EPS = float(np.finfo(np.float64).eps)
 FLAT = 256
 """Units in the last place of the sum of squares below which what varies in it is rounding."""
 
@@ -111,6 +113,18 @@ def match(
     total = weights.sum(axis=sliding, keepdims=True)
     level = _level(image) if score in {"zncc", "ssd"} else 0.0
     shifted, fill = image - level, float(fill_value) - level
+
+    plain = mask is None and channel is None and len(sliding) == image.ndim
+    raw_x = check_array(x, "x", owner)
+    if score in {"zncc", "ncc"} and plain and can_score(raw_x, pattern):
+        centred = score == "zncc"
+        centre = pattern - pattern.mean() if centred else pattern
+        own = float((centre**2).sum())
+        options_ = Options(mode, boundary, fill_value, method=method, threads=threads)
+        numbers = Numbers(level, 1 / pattern.size, own, FLAT * EPS, float(fill_value), centred)
+        if own <= FLAT * EPS * float((pattern**2).sum()):
+            return np.zeros(prepare(owner, raw_x, pattern, options_, flip=False).problem.output_shape)
+        return window_scores(raw_x, centre, options_, numbers)
 
     def products(taps: NDArray[Any], of: NDArray[Any], outside: float, how: str) -> Any:  # noqa: ANN401 - of several kinds
         return options.correlate(of, taps, outside, how)
