@@ -1,9 +1,9 @@
 """Fit the rates of the cost model to measurements: ``python -m bench.signal_cost RESULTS``.
 
-RESULTS is what ``python -m bench signal --threads 1`` wrote, ``bench/results/signal.json``. Rates are chosen so that the
-squared logarithms of expected over measured seconds are least, for each dtype. They are printed
-as rows of the tables of ``convoi.signal.cost``, with how often the method that the model takes for
-the cheapest is nearly the quickest.
+RESULTS is what ``python -m bench signal --threads 1`` wrote, ``bench/results/signal.json``. Rates
+are chosen so that the squared logarithms of expected over measured seconds are least, for each
+dtype. They are printed as rows of the tables of ``convoi.signal.cost``, with how often the method
+that the model takes for the cheapest is nearly the quickest.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def expected(problem: Problem, dtype: str, method: str, threads: int) -> float:
         return cost.direct_cost(problem, dtype, 1, threads).seconds
     if method == "overlap-add":
         return cost.lane_cost(problem, result, threads).seconds
-    return cost.transform_cost(problem, whole_blocks(problem, 0, real=True), result, threads).seconds
+    return cost.transform_cost(
+        problem, whole_blocks(problem, 0, real=True), result, threads
+    ).seconds
 
 
 def fitted(method: str, measured: list[tuple[Any, ...]]) -> Any:  # noqa: ANN401 - of several kinds

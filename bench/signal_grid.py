@@ -185,9 +185,7 @@ def signal_summary(results: Sequence[CellResult]) -> list[str]:
             )
     judged = [r for r in results if len(r.methods) > 1 and r.chosen in r.methods]
     if judged:
-        good = sum(
-            r.methods[r.chosen] <= GOOD_CHOICE * min(r.methods.values()) for r in judged
-        )
+        good = sum(r.methods[r.chosen] <= GOOD_CHOICE * min(r.methods.values()) for r in judged)
         lines.append(
             f"auto takes at most {GOOD_CHOICE} times as long as the best method in {good} of "
             f"{len(judged)} cells."

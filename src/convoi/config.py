@@ -23,7 +23,17 @@ from convoi.errors import ArgumentError, ArgumentTypeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["VARIABLES", "Cpu", "Debug", "Settings", "Variable", "cpu", "overridden", "override", "settings"]
+__all__ = [
+    "VARIABLES",
+    "Cpu",
+    "Debug",
+    "Settings",
+    "Variable",
+    "cpu",
+    "overridden",
+    "override",
+    "settings",
+]
 
 Cpu: TypeAlias = Literal["native", "x86-64-v2", "x86-64-v3", "x86-64-v4"]
 """Processor to compile for: the one that runs, or a level of the x86-64 psABI."""

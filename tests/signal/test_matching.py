@@ -105,3 +105,45 @@ def test_what_is_refused():
         convoi.match(x, np.ones((6, 6)))
     with pytest.raises(ShapeError, match="same length on channel_axis"):
         convoi.match(np.ones((5, 5, 3)), np.ones((2, 2, 2)), channel_axis=-1)
+
+
+@pytest.mark.parametrize("normalize", ["zncc", "ncc"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("shape", "window"), [((150, 300), (11, 20)), ((9000,), (37,)), ((70, 70), (1, 64))]
+)
+def test_blocks_of_scores_are_those_of_all_windows(normalize, dtype, shape, window):
+    x = (np.random.default_rng(0).random(shape) * 200).astype(dtype)
+    template = x[tuple(slice(3, 3 + n) for n in window)]
+    windows = np.lib.stride_tricks.sliding_window_view(x.astype(float), window)
+    axes = tuple(range(-len(window), 0))
+    t = template.astype(float)
+    if normalize == "zncc":
+        windows = windows - windows.mean(axis=axes, keepdims=True)
+        t = t - t.mean()
+    expected = (windows * t).sum(axis=axes)
+    expected /= np.sqrt((windows**2).sum(axis=axes) * (t**2).sum())
+    for _ in range(2):
+        y = convoi.match(x, template, normalize=normalize)
+        np.testing.assert_allclose(y, expected, atol=1e-9 if dtype == "float64" else 2e-6)
+    assert y.dtype == np.float64
+
+
+def test_float32_is_not_enough_where_windows_hardly_vary():
+    generator = np.random.default_rng(0)
+    x = (1000 + 0.01 * generator.normal(size=(90, 90))).astype(np.float32)
+    x[:20] += 30000
+    template = x[50:60, 50:60].copy()
+    y = convoi.match(x, template)
+    exact = convoi.match(x.astype(float), template.astype(float))
+    np.testing.assert_allclose(y, exact, atol=1e-7)
+    assert y[50, 50] == pytest.approx(1)
+
+
+def test_bright_spots_leave_flat_windows_flat():
+    x = np.full((120, 140), 0.1)
+    x[5, 7] = 1e9
+    template = np.random.default_rng(0).normal(size=(8, 9))
+    y = convoi.match(x, template)
+    assert np.isfinite(y).all()
+    assert not y[20:].any()

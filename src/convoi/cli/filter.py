@@ -53,7 +53,11 @@ def filter_file(
     size: Annotated[int, typer.Option(min=1, help="Length of box.")] = 3,
     axis: Annotated[int, typer.Option(help="Axis of the differences of sobel.")] = -1,
     boundary: Annotated[
-        Boundary, typer.Option(help="What lies beyond the ends.")
+        Boundary,
+        typer.Option(
+            metavar="NAME",
+            help="What lies beyond the ends: constant, edge, reflect, symmetric or wrap.",
+        ),
     ] = Boundary.symmetric,
     threads: Threads = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Correlation of arrays with one long kernel: transforms of blocks, lanes along contiguous positions.
+"""Correlation of arrays with one long kernel: transforms of blocks, vector by vector.
 
     y = F^-1( F(x) conj(F(w)) )
 
@@ -21,9 +21,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from convoi.codegen.types import I1, I64, POINTER, Value, Vector
+from convoi.codegen.types import I1, I64, POINTER, Value
 from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.pixel_pack import ELEMENTS, Packer
+from convoi.kernels.pixel_pack import Packer
 from convoi.kernels.pixel_passes import multiplied, run_passes
 from convoi.kernels.pixel_store import store_some
 from convoi.kernels.pixel_tables import GRID, TRANSFORM
@@ -283,9 +283,7 @@ class _Emitter(Packer):
 
         def square(c: Index, _: list[Value]) -> None:
             at = f.at(source, f.mul(c, lanes), self.element)
-            vectors = [
-                f.load(f.at(at, i * lanes, self.element), self.vector) for i in range(lanes)
-            ]
+            vectors = [f.load(f.at(at, i * lanes, self.element), self.vector) for i in range(lanes)]
             beside = f.at(to, c, self.element)
             for i, vector in enumerate(self._square_transposed(vectors)):
                 f.store(vector, f.at(beside, f.mul(self.work.pitch, i), self.element))

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from convoi.codegen.types import Index
 
 
+STRIP = 2
+"""Vectors side by side that are summed down the columns at once."""
+
+
 @dataclass(frozen=True)
 class PixelScore(Kernel):
     """Compute the scores of the blocks ``first`` to ``first + count`` of a grid."""
@@ -90,11 +94,17 @@ class _Emitter(Packer):
         self.pack(x, f.value(0), (i, rows), (j, columns))
         height, width = f.add(rows, self.rows.span), f.add(columns, self.columns.span)
         self._square(height, width)
-        for moment in (0, 1):
-            self._zero(self.planes[moment + 2], rows, width)
-            self._window_sums(moment, moment + 2, (rows, width), down=True)
-            self._zero(self.planes[moment], rows, columns)
-            self._window_sums(moment + 2, moment, (rows, columns), down=False)
+        strip = STRIP * self.kernel.lanes
+        # All digits of a narrow strip, or of a row, one after the other: it stays in the cache.
+        f.loop(
+            width,
+            lambda c, _: self._window_sums(0, 2, c, (rows, strip), down=True),
+            step=strip,
+        )
+        f.loop(
+            rows,
+            lambda r, _: self._window_sums(2, 0, f.mul(r, self._pitch), (1, columns), down=False),
+        )
         line = f.add(f.mul(item, self.word(GRID.rows)), i)
         start = f.value(f.add(f.mul(line, self.word(GRID.columns)), j))
         self._scores(start, rows, columns, task)
@@ -111,10 +121,6 @@ class _Emitter(Packer):
 
         f.loop(rows, row)
 
-    def _zero(self, plane: Value, rows: Index, width: Index) -> None:
-        zero = Value(self.vector, "zeroinitializer")
-        self._each(plane, rows, width, lambda at: self.f.store(zero, at))
-
     def _square(self, height: Index, width: Index) -> None:
         """Take the level off the packed elements, and put their squares into the second plane."""
         f = self.f
@@ -128,9 +134,9 @@ class _Emitter(Packer):
         self._each(self.planes[0], height, width, change)
 
     def _window_sums(
-        self, source: int, target: int, extents: tuple[Index, Index], *, down: bool
+        self, source: int, target: int, offset: Index, extents: tuple[Index, Index], *, down: bool
     ) -> None:
-        """Add the sums of windows of a plane to another; the plane is used up.
+        """Put the sums of windows of two planes into the other two; the planes are used up.
 
         After as many doublings as there were binary digits, position r of the plane has the sum of
         ``size`` elements from there on.
@@ -146,27 +152,34 @@ class _Emitter(Packer):
         def plus(at: Value, by: Value) -> Value:
             return f.fadd(f.load(at, self.vector), f.load(by, self.vector))
 
+        starts = [f.at(self.planes[source + n], offset, F64) for n in (0, 1)]
+        zero = Value(self.vector, "zeroinitializer")
+        for start in starts:
+            self._each(f.at(start, gap, F64), rows, width, lambda at: f.store(zero, at))
+
         def digit(_: Index, carried: list[Value]) -> list[Value]:
-            size, offset = carried
+            size, done = carried
             bit = f.integer("and", taps, size)
-            shift, step = f.value(f.mul(offset, unit)), f.value(f.mul(size, unit))
+            shift, step = f.value(f.mul(done, unit)), f.value(f.mul(size, unit))
 
             def add(at: Value) -> None:
                 into = f.at(at, gap, F64)
                 f.store(plus(into, f.at(at, shift, F64)), into)
 
             with f.when(f.compare("ne", bit, 0)):
-                self._each(self.planes[source], rows, width, add)
+                for start in starts:
+                    self._each(start, rows, width, add)
             doubled = f.value(f.mul(size, 2))
             extra = f.sub(taps, doubled)
             with f.when(f.compare("sle", doubled, taps)):
-                self._each(
-                    self.planes[source],
-                    f.add(rows, extra) if down else rows,
-                    width if down else f.add(width, extra),
-                    lambda at: f.store(plus(at, f.at(at, step, F64)), at),
-                )
-            return [doubled, f.value(f.add(offset, bit))]
+                for start in starts:
+                    self._each(
+                        start,
+                        f.add(rows, extra) if down else rows,
+                        width if down else f.add(width, extra),
+                        lambda at: f.store(plus(at, f.at(at, step, F64)), at),
+                    )
+            return [doubled, f.value(f.add(done, bit))]
 
         digits = self.word(getattr(SCORE, f"digits_{axis}"))
         f.loop(digits, digit, [f.value(1), f.value(0)])

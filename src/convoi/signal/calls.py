@@ -103,7 +103,10 @@ def remembered_call(  # noqa: PLR0917 - hashable as they are, for the cache
 
     None also stands for arguments that are refused: the full way words the error.
     """
-    if method not in {"auto", "direct", "overlap-add"} or not {x_dtype.kind, kernel_dtype.kind} <= set("iuf"):
+    if method not in {"auto", "direct", "overlap-add"} or not {
+        x_dtype.kind,
+        kernel_dtype.kind,
+    } <= set("iuf"):
         return None
     memory = ((x_dtype, x_strides), (kernel_dtype, kernel_strides))
     if any(not t.isnative or t.itemsize == 2 or any(s % t.itemsize for s in p) for t, p in memory):
@@ -131,7 +134,8 @@ def _decided(
     exchanged = math.prod(problem.kernel_shape) != taps
     if exchanged or problem.taps == 1 or math.prod(problem.output_shape) == 0:
         return None
-    method, screened = operation.method, False
+    method: str = operation.method
+    screened = False
     if method == "auto":
         element = COMPUTE[dtype_name(result)]
         order = ranking(problem, operation.terms, element, operation.factor)
@@ -141,9 +145,7 @@ def _decided(
     memory = Memory(x.strides, x.dtype)
     if method == "direct" and kernel_dtype == COMPUTE[dtype_name(result)]:
         fill = (operation.fill.real, operation.fill.real)
-        plan = direct_plan(
-            PlanKey(problem, memory, kernel.strides, result, fill, current_target())
-        )
+        plan = direct_plan(PlanKey(problem, memory, kernel.strides, result, fill, current_target()))
         if plan.in_order:
             return DirectCall(plan, threads=threads, screened=screened)
     if method == "overlap-add" and can_transform(problem, result):

@@ -14,7 +14,7 @@ from convoi.errors import ConvoiError
 from convoi.kernels.base import kernel_address
 from convoi.kernels.pixel_call import PixelCall, call_address
 from convoi.kernels.pixel_tables import GRID
-from convoi.signal.grids import Grid, Layout, Line, build_grid
+from convoi.signal.grids import Layout, Line, build_grid
 from convoi.signal.roles import Roles, assign_roles
 from convoi.signal.running import SCRATCH, native_kernel, run_tasks
 
@@ -46,7 +46,6 @@ COMPUTE = {
 }
 """dtype of the result -> dtype that is computed in. Integers are computed modulo 2**32 or 2**64,
 which cuts off to the wrapped result of the narrower types."""
-
 
 
 @functools.cache

@@ -115,7 +115,9 @@ def _block_of(problem: Problem, height: int, width: int) -> BlockShape | None:
     rows, columns = height - row.reach + 1, width - column.reach + 1
     if rows < 1 or columns < 1 or positions > LARGEST // 8:
         return None
-    return BlockShape(height, width, min(rows, row.output), min(columns, column.output), False)
+    return BlockShape(
+        height, width, min(rows, row.output), min(columns, column.output), signal=False
+    )
 
 
 @functools.lru_cache(maxsize=64)
@@ -315,9 +317,7 @@ class LaneTransform:
         words[GRID.source] = spread.ctypes.data
         words[TRANSFORM.spectrum] = spectrum.ctypes.data
         native = self._native(element.name, self._lanes, spectrum=True)
-        run_tasks(
-            native, words, 1, scratch=self._scratch, threads=1, target=self._target
-        )
+        run_tasks(native, words, 1, scratch=self._scratch, threads=1, target=self._target)
         del tables
         self._spectrum = (kernel.copy(), spectrum)
         return spectrum
@@ -327,6 +327,7 @@ class LaneTransform:
 def lane_transform(
     problem: Problem, x: Memory, result: np.dtype[Any], fill: float, target: Target
 ) -> LaneTransform:
+    """Return the plan of a correlation; the last ones are remembered, with their tables."""
     return LaneTransform(problem, x, result, fill, target)
 
 

@@ -106,25 +106,23 @@ def match(
     score = check_name(normalize, "normalize", owner, SCORES)
     check_name(mode, "mode", owner, MODES)
     check_name(method, "method", owner, METHODS)
-    image, pattern = _real(x, "x"), _real(template, "template")
+    given, pattern = _real(x, "x"), _real(template, "template").astype(np.float64)
+    sliding, channel = _axes(axes, channel_axis, given, pattern)
+    level = _level(given) if score in {"zncc", "ssd"} else 0.0
+    if (
+        mask is None
+        and channel is None
+        and len(sliding) == given.ndim
+        and can_score(given, pattern)
+    ):
+        plain = Options(mode, boundary, fill_value, method=method, threads=threads)
+        if score in {"zncc", "ncc"}:
+            return _plain_scores(given, pattern, plain, level, centred=score == "zncc")
+    image = given.astype(np.float64, copy=False)
     weights = _weights(mask, pattern)
-    sliding, channel = _axes(axes, channel_axis, image, pattern)
     options = _SumOptions(mode, boundary, sliding, channel, threads)
     total = weights.sum(axis=sliding, keepdims=True)
-    level = _level(image) if score in {"zncc", "ssd"} else 0.0
     shifted, fill = image - level, float(fill_value) - level
-
-    plain = mask is None and channel is None and len(sliding) == image.ndim
-    raw_x = check_array(x, "x", owner)
-    if score in {"zncc", "ncc"} and plain and can_score(raw_x, pattern):
-        centred = score == "zncc"
-        centre = pattern - pattern.mean() if centred else pattern
-        own = float((centre**2).sum())
-        options_ = Options(mode, boundary, fill_value, method=method, threads=threads)
-        numbers = Numbers(level, 1 / pattern.size, own, FLAT * EPS, float(fill_value), centred)
-        if own <= FLAT * EPS * float((pattern**2).sum()):
-            return np.zeros(prepare(owner, raw_x, pattern, options_, flip=False).problem.output_shape)
-        return window_scores(raw_x, centre, options_, numbers)
 
     def products(taps: NDArray[Any], of: NDArray[Any], outside: float, how: str) -> Any:  # noqa: ANN401 - of several kinds
         return options.correlate(of, taps, outside, how)
@@ -145,9 +143,10 @@ def match(
     if score == "zncc":
         sums = products(weights, shifted, fill, "auto")
         varying = squares - sums**2 / total
-    eps = float(np.finfo(np.float64).eps)
-    raw = (weights * _real(template, "template") ** 2).sum(axis=sliding, keepdims=True)
-    flat = (varying <= FLAT * eps * squares) | (own <= FLAT * eps * raw)
+    raw = (weights * _real(template, "template").astype(np.float64) ** 2).sum(
+        axis=sliding, keepdims=True
+    )
+    flat = (varying <= FLAT * EPS * squares) | (own <= FLAT * EPS * raw)
     with np.errstate(divide="ignore", invalid="ignore"):
         result = found / np.sqrt(np.where(flat, 1, varying * own))
     return options.squeezed(np.where(flat, 0, np.clip(result, -1, 1)))
@@ -183,7 +182,25 @@ class _SumOptions:
         return y if self.channel is None else y.squeeze(axis=self.channel)
 
 
-def _real(value: ArrayLike, name: str) -> NDArray[np.float64]:
+def _plain_scores(
+    x: NDArray[Any],
+    template: NDArray[np.float64],
+    options: Options,
+    level: float,
+    *,
+    centred: bool,
+) -> NDArray[np.float64]:
+    """Return normalised scores of one template without mask and channels."""
+    pattern = template - template.mean() if centred else template
+    own = float((pattern**2).sum())
+    if own <= FLAT * EPS * float((template**2).sum()):
+        return np.zeros(prepare("match", x, template, options, flip=False).problem.output_shape)
+    fill = float(options.fill_value.real)
+    numbers = Numbers(level, 1 / template.size, own, FLAT * EPS, fill, centred)
+    return window_scores(x, pattern, options, numbers)
+
+
+def _real(value: ArrayLike, name: str) -> NDArray[Any]:
     array = check_array(value, name, "match")
     if array.dtype.kind == "c":
         raise ArgumentTypeError(
@@ -192,13 +209,13 @@ def _real(value: ArrayLike, name: str) -> NDArray[np.float64]:
         )
     if array.ndim == 0 or array.size == 0:
         raise ShapeError(refusal(name, "match", "an array with at least one element", array))
-    return array.astype(np.float64, copy=False)
+    return array
 
 
 def _weights(mask: ArrayLike | None, template: NDArray[Any]) -> NDArray[Any]:
     if mask is None:
         return np.ones_like(template)
-    weights = _real(mask, "mask")
+    weights = _real(mask, "mask").astype(np.float64)
     try:
         weights = np.broadcast_to(weights, template.shape).copy()
     except ValueError:

@@ -105,11 +105,14 @@ def convolve(
            [7.   , 7.667, 8.667, 9.333]])
     """
     if type(x) is ndarray is type(kernel) and out is None and nan == "propagate":
-        y = _recalled(True, x, kernel, mode, boundary, fill_value, axes, stride, dilation, method, threads)
+        options = (mode, boundary, fill_value, axes, stride, dilation, method, threads)
+        y = _recalled(x, kernel, True, options)  # noqa: FBT003 - as in its definition
         if y is not None:
             return y
-    options = Options(mode, boundary, fill_value, axes, stride, dilation, method, nan, threads, out)
-    return operate("convolve", x, kernel, options, flip=True)
+    all_options = Options(
+        mode, boundary, fill_value, axes, stride, dilation, method, nan, threads, out
+    )
+    return operate("convolve", x, kernel, all_options, flip=True)
 
 
 def correlate(
@@ -161,14 +164,22 @@ def correlate(
     array([32])
     """
     if type(x) is ndarray is type(kernel) and out is None and nan == "propagate":
-        y = _recalled(False, x, kernel, mode, boundary, fill_value, axes, stride, dilation, method, threads)
+        options = (mode, boundary, fill_value, axes, stride, dilation, method, threads)
+        y = _recalled(x, kernel, False, options)  # noqa: FBT003 - as in its definition
         if y is not None:
             return y
-    options = Options(mode, boundary, fill_value, axes, stride, dilation, method, nan, threads, out)
-    return operate("correlate", x, kernel, options, flip=False)
+    all_options = Options(
+        mode, boundary, fill_value, axes, stride, dilation, method, nan, threads, out
+    )
+    return operate("correlate", x, kernel, all_options, flip=False)
 
 
-def _recalled(flip: bool, x: NDArray[Any], kernel: NDArray[Any], *options: Any) -> NDArray[Any] | None:
+def _recalled(
+    x: NDArray[Any],
+    kernel: NDArray[Any],
+    flip: bool,  # noqa: FBT001 - a keyword costs time in every call
+    options: tuple[Any, ...],
+) -> NDArray[Any] | None:
     """Return the result if such a call was made before and needs no more checks, else None."""
     if overridden() or not (x.flags.aligned and kernel.flags.aligned):
         return None

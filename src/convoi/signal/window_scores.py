@@ -30,7 +30,7 @@ LARGEST_WINDOW = 1024
 """Elements of a window along an axis; blocks for larger ones would read most of the input twice."""
 TOLERANCE = 1e-5
 """The error that float32 products may leave in a score."""
-ROUNDING = 8
+ROUNDING = 1
 """Units in the last place by which products of float32 may be off, relative to the norms."""
 
 
@@ -73,7 +73,7 @@ def window_scores(
     operation = prepare("match", x, template, options, flip=False)
     problem, threads = operation.problem, operation.threads
     less = replace(options, fill_value=numbers.fill - numbers.level)
-    single = x.dtype == np.float32
+    single = x.dtype == np.float32 or (x.dtype.kind in "iu" and x.dtype.itemsize <= 2)
     while True:
         shifted = np.subtract(x, numbers.level, dtype=np.float32 if single else np.float64)
         found = operate("match", shifted, template.astype(shifted.dtype), less, flip=False)
@@ -100,7 +100,7 @@ def _scored(
     rows, columns = min(BLOCK_ROWS, row.output), min(BLOCK_COLUMNS, layout.column.output)
     if not others:
         columns = min(BLOCK_ROWS * BLOCK_COLUMNS, layout.column.output)
-    pitch = (columns + layout.column.span + 2 * lanes) // lanes * lanes + lanes
+    pitch = -(-(columns + layout.column.span) // (2 * lanes)) * 2 * lanes + lanes
     plane = (rows + row.span + 1) * pitch
     words, tables = grid_record(layout, Blocks(pitch, rows, columns, 0), ())
     tasks = int(words[GRID.row_blocks] * words[GRID.column_blocks])
