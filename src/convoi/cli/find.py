@@ -26,6 +26,8 @@ EXAMPLES = examples(
     "convoi find board.png --crop 40,60,24,24 --statistic zncc --threshold 0.7",
 )
 LINE = (220, 30, 30)
+SMALLEST_PICTURE = 640
+"""Pixels of the longer side: smaller pictures are enlarged, so that boxes are no blots."""
 
 
 class Statistic(str, Enum):
@@ -165,12 +167,15 @@ def _annotate(
     if image.ndim > 2:
         raise ArgumentError("--annotate draws signals and pictures only.")
     if image.ndim == 2:
-        canvas = Image.fromarray(_as_bytes(image)).convert("RGB")
+        picture = Image.fromarray(_as_bytes(image)).convert("RGB")
+        scale = max(1, -(-SMALLEST_PICTURE // max(picture.size)))
+        canvas = picture.resize([scale * n for n in picture.size], Image.Resampling.BICUBIC)
         draw = ImageDraw.Draw(canvas)
         for row in found.records:
-            top, left = (round(float(place)) for place in row["position"])
+            top, left = (scale * float(place) for place in row["position"])
             height, width = patterns[int(row["template"])].shape
-            draw.rectangle([left - 1, top - 1, left + width, top + height], outline=LINE, width=1)
+            box = [left - 2, top - 2, left + scale * width + 1, top + scale * height + 1]
+            draw.rounded_rectangle(box, radius=2 * scale, outline=LINE, width=2)
     else:
         canvas = _plot(image, patterns, found)
     try:
