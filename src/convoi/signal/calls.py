@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from convoi.signal.cost import ranking
 from convoi.signal.direct_plan import COMPUTE, Memory, PlanKey, direct_plan, dtype_name
 from convoi.signal.lane_transform import can_transform, lane_transform
 from convoi.signal.operation import Operation, Options, prepare
+from convoi.signal.running import SCRATCH
 from convoi.signal.separable import may_separate
 
 if TYPE_CHECKING:
@@ -42,11 +44,21 @@ _empty = np.empty
 class DirectCall:
     """A call that is computed directly, whatever the numbers in the arrays."""
 
-    __slots__ = ("_dtype", "_plan", "_screened", "_shape", "_threads")
+    __slots__ = (
+        "_dtype",
+        "_entry",
+        "_plan",
+        "_scratch",
+        "_screened",
+        "_shape",
+        "_threads",
+        "_words",
+    )
 
     def __init__(self, plan: DirectPlan, *, threads: int | None, screened: bool) -> None:
         self._plan = plan
         self._shape, self._dtype = plan.shape, plan.result
+        self._entry, self._words, self._scratch = plan.entry, plan.words, plan.scratch
         self._threads = 1 if plan.most_threads == 1 else threads
         self._screened = screened
 
@@ -55,7 +67,10 @@ class DirectCall:
         if self._screened and may_separate(kernel):
             return None
         y = _empty(self._shape, self._dtype)
-        self._plan.run(x, kernel, y, self._threads or usable_threads())
+        if self._threads == 1:
+            self._entry(self._words, SCRATCH.address(self._scratch), id(x), id(kernel), id(y))
+        else:
+            self._plan.run(x, kernel, y, self._threads or usable_threads())
         return y
 
 
@@ -159,6 +174,15 @@ class _Usable:
 
     until = -math.inf
     threads = 1
+
+    @classmethod
+    def forget(cls) -> None:
+        """Ask again: a child process may be one of many that share the processors."""
+        cls.until = -math.inf
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Usable.forget)
 
 
 def usable_threads() -> int:

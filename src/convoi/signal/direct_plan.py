@@ -119,11 +119,14 @@ class DirectPlan:
         words[GRID.weight_count] = self._places.size
         words[GRID.weights_at] = grid.scratch
         words[GRID.tasks] = grid.tasks
-        self._words = int(words.ctypes.data)
-        self._scratch = grid.scratch + self._places.size * self.element.itemsize
+        self.words = int(words.ctypes.data)
+        """Address of the record, the first argument of the entry."""
+        self.scratch = grid.scratch + self._places.size * self.element.itemsize
+        """Bytes of scratch memory, the second one; then come the ids of the three arrays."""
         call = PixelCall(grid.kernel, _data_offset())
         self._address = call_address(call, key.target)
-        self._entry = _ENTRY(self._address)
+        self.entry = _ENTRY(self._address)
+        """The native function for one thread."""
         order = roles.order()
         self.shape = tuple(problem.output_shape[axis] for axis in order)
         """Of the output, in the order of the grid."""
@@ -153,7 +156,7 @@ class DirectPlan:
     def run(self, x: NDArray[Any], kernel: NDArray[Any], y: NDArray[Any], threads: int) -> None:
         """Compute; the arrays are as the plan was made for, and the output is contiguous."""
         if threads == 1 or self.most_threads == 1:
-            self._entry(self._words, SCRATCH.address(self._scratch), id(x), id(kernel), id(y))
+            self.entry(self.words, SCRATCH.address(self.scratch), id(x), id(kernel), id(y))
             return
         weights = self._sorted(kernel)
         words = self._grid.words.copy()

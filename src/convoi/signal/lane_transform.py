@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LONGEST = 2048
 """Rows or columns of a block at most: a strip of them should stay in the cache."""
-LARGEST = 2**22
+LARGEST = 2**21
 """Positions of a block at most."""
 SPECTRUM_SHARE = 0.1
 """Of a pair of blocks: the kernel's spectrum takes half a pair, if it is not the last one again."""

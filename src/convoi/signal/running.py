@@ -54,6 +54,8 @@ CONVOYS_PER_THREAD = 16
 MOST_INSTANCES = 8
 """Programs that are kept with their scratch memory."""
 SMALLEST_SCRATCH = 2**16
+MOST_KEPT = 2**24
+"""Bytes of scratch memory that are kept for the next call; more is given back."""
 
 
 class _Scratch(threading.local):
@@ -137,8 +139,9 @@ def run_tasks(
         Whose workers help.
     """
     if threads == 1 or tasks == 1:
-        pointers = _POINTERS(grid.ctypes.data, SCRATCH.address(scratch))
-        kernel.function(pointers, 0, tasks, 1)
+        large = aligned_zeros(scratch, "uint8") if scratch > MOST_KEPT else None
+        address = SCRATCH.address(scratch) if large is None else large.ctypes.data
+        kernel.function(_POINTERS(grid.ctypes.data, address), 0, tasks, 1)
         return
     size = SMALLEST_SCRATCH
     while size < scratch:
@@ -152,4 +155,5 @@ def run_tasks(
         instance.prepare(tasks)
         instance.run(worker_pool(target), {"grid": int(grid.ctypes.data)})
     finally:
-        _PROGRAMS.give(key, instance)
+        if size * threads <= MOST_KEPT:
+            _PROGRAMS.give(key, instance)
