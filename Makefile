@@ -21,7 +21,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed ## Train a network on a data set that is at hand and show what it does
+demo: $(VENV)/.installed-plot ## Train a network on a data set that is at hand and show what it does
 	$(VENV)/bin/python -m convoi.demo $(ARGS)
 
 test: $(VENV)/.installed-test ## Run the tests and the examples of the docstrings

@@ -16,6 +16,8 @@ from convoi import ImageClassifier
 from convoi.cli.figures import classification_figures
 from convoi.cli.output import print_table
 from convoi.data import Dataset, load_dataset
+from convoi.errors import MissingDependencyError
+from convoi.estimators.reporting import write_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> float:
     model = folder / "digits.safetensors"
     classifier.save(model)
     _write_images(images, folder)
-    _print_next_steps(model)
+    report = _write_report(classifier, held_out, folder)
+    _print_next_steps(model, report)
     return float(figures["accuracy"])
 
 
@@ -109,11 +112,29 @@ def _write_images(images: NDArray[np.uint8], folder: Path) -> None:
         Image.fromarray(enlarged).save(folder / f"digit{number}.png")
 
 
-def _print_next_steps(model: Path) -> None:
-    print(f"The model is {model}, and the digits above are images beside it. What to try next:\n")
+def _write_report(
+    classifier: ImageClassifier, held_out: Dataset, folder: Path
+) -> Path | MissingDependencyError:
+    """Return the report's file, or why there is none."""
+    file = folder / "report.html"
+    try:
+        write_report(classifier, held_out, file, title="Handwritten digits")
+    except MissingDependencyError as error:
+        return error
+    return file
+
+
+def _print_next_steps(model: Path, report: Path | MissingDependencyError) -> None:
+    print(f"The model is {model}, and the digits above are images beside it.")
+    if isinstance(report, Path):
+        print(f"What is in it, and where it errs: open {report.resolve().as_uri()} in a browser.")
+    else:
+        print(f"There is no report on it: {report}")
+    print("What to try next:\n")
     convoi = _command()
     for arguments in (
         f"predict {model} {model.parent}/*.png --top 3",
+        f"report {model} digits",
         f"summary {model}",
         "train digits",
         "train PHOTOS --image-size 64      where PHOTOS has one folder of images per class",

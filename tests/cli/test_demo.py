@@ -25,6 +25,8 @@ def test_the_demonstration_shows_what_it_did(shown):
     assert f"Accuracy {accuracy:.4f}" in text
     assert text.count("predicted ") == 5
     assert f"predict {folder}/digits.safetensors" in text
+    assert (folder / "report.html").as_uri() in text
+    assert "Handwritten digits" in (folder / "report.html").read_text(encoding="utf-8")
     assert len(list(folder.glob("*.png"))) == 5
     assert ImageClassifier.load(folder / "digits.safetensors").classes_.tolist() == list(range(10))
 

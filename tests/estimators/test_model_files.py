@@ -11,6 +11,7 @@ from convoi.data import Dataset
 from convoi.errors import ArgumentTypeError, ModelFileError
 from convoi.estimators import PixelFormat, load_estimator
 from convoi.nn.model_file import read_model, write_model
+from convoi.training import EpochRecord, History
 from tests.estimators.examples import bars, brightness, tiny
 
 QUICK = {"network": tiny, "epochs": 1, "random_state": 0}
@@ -181,4 +182,75 @@ def test_a_description_of_values_that_does_not_fit_is_refused(path, changes):
     ImageRegressor(**QUICK).fit(*brightness()).save(path)
     rewritten(path, **changes)
     with pytest.raises(ModelFileError, match="is invalid"):
+        load_estimator(path)
+
+
+def test_the_history_is_remembered_without_its_times(path):
+    X, y = bars()
+    classifier = ImageClassifier(**{**QUICK, "epochs": 3}, validation_fraction=0.2).fit(X, y)
+    classifier.save(path)
+    loaded = load_estimator(path).history_
+    assert loaded == classifier.history_
+    assert len(loaded) == 3
+    assert "validation_loss" in loaded.epochs[0].metrics
+    assert all(np.isnan(record.seconds) for record in loaded.epochs)
+
+
+def test_the_same_model_is_described_alike(path, tmp_path):
+    X, y = bars()
+    for file in (path, tmp_path / "again.safetensors"):
+        ImageClassifier(**QUICK).fit(X, y).save(file)
+    one, other = read_model(path), read_model(tmp_path / "again.safetensors")
+    assert (one.graph, one.extra) == (other.graph, other.extra)
+
+
+def test_a_long_history_is_thinned_and_goes_on(path):
+    X, y = bars()
+    classifier = ImageClassifier(**QUICK).fit(X, y)
+    records = tuple(
+        EpochRecord(n, {"loss": float("nan") if n == 1 else 1 / n, "accuracy": 0.5}, 0.1, 1.0)
+        for n in range(1, 5001)
+    )
+    classifier.history_ = History(records, monitor="loss", reason="epochs")
+    classifier.save(path)
+    loaded = load_estimator(path)
+    numbers = [record.epoch for record in loaded.history_.epochs]
+    assert (len(numbers), numbers[0], numbers[-1]) == (1000, 1, 5000)
+    assert np.isnan(loaded.history_.epochs[0].metrics["loss"])
+    assert loaded.partial_fit(X, y).history_.epochs[-1].epoch == 5001
+
+
+def test_files_without_a_history_are_read(path):
+    X, y = bars()
+    ImageClassifier(**QUICK).fit(X, y).save(path)
+    rewritten(path, history="gone")
+    assert not hasattr(load_estimator(path), "history_")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"history": []},
+        {"epoch": [0]},
+        {"epoch": [1.5]},
+        {"epoch": [1] * 1001},
+        {"epoch": None},
+        {"learning_rate": [0.1, 0.1]},
+        {"learning_rate": ["0.1"]},
+        {"metrics": {"loss": [True], "accuracy": [1.0]}},
+        {"metrics": {"loss": [], "accuracy": [1.0]}},
+        {"metrics": {f"m{n}": [1.0] for n in range(21)}},
+        {"metrics": [1.0]},
+        {"monitor": "validation_loss"},
+        {"monitor": 3},
+        {"reason": "boredom"},
+    ],
+    ids=str,
+)
+def test_refuses_a_history_that_is_none(path, changes):
+    X, y = bars()
+    ImageClassifier(**QUICK).fit(X, y).save(path)
+    entry = read_model(path).extra["history"]
+    rewritten(path, history=changes.get("history", {**entry, **changes}))
+    with pytest.raises(ModelFileError, match="cannot be used"):
         load_estimator(path)

@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 from convoi import ops
 from convoi.errors import ArgumentError
-from convoi.graph import INPUT, SEED, TARGET, WEIGHT, Builder, Graph, Node, differentiate, run
+from convoi.graph import (
+    INPUT,
+    OUTPUT_GRADIENT,
+    SEED,
+    TARGET,
+    WEIGHT,
+    Builder,
+    Graph,
+    Node,
+    differentiate,
+    run,
+    vector_jacobian,
+)
 from convoi.ops import Domain, ParameterKind, ParameterSpec
 from tests.cases import conv
 from tests.strategies import graph_parameters, losses, random_graphs, training_inputs
@@ -179,3 +191,24 @@ def test_refuses_what_is_no_network():
     graph = build.finish(build(ops.Add(), ["left", "right"]))
     with pytest.raises(ArgumentError, match="A network has the one input 'input'"):
         differentiate(graph, MSE)
+
+
+def test_a_gradient_of_the_output_computes_nothing_in_vain():
+    graph = chain((2, 9), conv(3, (3,)), ops.Tanh(), conv(2, (3,)), ops.ReLU())
+    backward = vector_jacobian(graph, "1")
+    assert [node.name for node in backward.nodes] == [
+        "0", "1", "2", "3", "3/pointwise_backward", "2/conv_backward_data",
+    ]  # fmt: skip
+    assert list(vector_jacobian(chain((4,), ops.Dense(3))).parameters) == ["0.weight"]
+
+
+def test_gradients_of_the_output_from_several_consumers_are_added():
+    build = Builder.for_network((4,))
+    shared = build.layer("shared", ops.Dense(3), INPUT)
+    branch = build.layer("branch", ops.Tanh(), shared)
+    graph = build.finish(build.layer("sum", ops.Add(), shared, branch))
+    backward = vector_jacobian(graph, "shared")
+    assert backward.node(backward.outputs[0]).inputs == (
+        OUTPUT_GRADIENT,
+        "branch/pointwise_backward",
+    )

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convoi import Network, nn
-from convoi.errors import ArgumentError
+from convoi import Network, inspection, nn
+from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 from convoi.graph import INPUT, run
 from convoi.inspection import feature_maps
+from tests.inspection.networks import samples, small
 
 RNG = np.random.default_rng(0)
 NETWORKS = {
@@ -59,3 +60,32 @@ def test_unknown_layers_are_refused(layers):
     network = Network(nn.Dense(2), (3,), random_state=0)
     with pytest.raises(ArgumentError, match="layers"):
         feature_maps(network, np.zeros((1, 3)), layers)
+
+
+def test_kernels_are_a_copy_of_the_weight():
+    network = small()
+    found = inspection.kernels(network, "0")
+    np.testing.assert_array_equal(found, network.parameters["0.weight"])
+    found[:] = 0
+    assert network.parameters["0.weight"].any()
+
+
+def test_kernels_of_a_convolution_lie_as_they_are_laid_over_the_input():
+    network = Network(nn.Sequential(nn.Conv(1, 3, flip=True, bias=False)), (1, 3, 3))
+    kernel = inspection.kernels(network, "0")[0, 0]
+    image = np.random.default_rng(0).normal(size=(3, 3))
+    assert network(image[None, None]).item() == pytest.approx((kernel * image).sum(), rel=1e-5)
+
+
+def test_refuses_what_is_no_layer_and_what_has_no_kernels():
+    network = small()
+    with pytest.raises(ArgumentError, match=r"'layer' parameter of kernels .* Got '9' instead"):
+        inspection.kernels(network, "9")
+    with pytest.raises(ArgumentError, match=r"one of \['0', '4', '7'\]\. Got '2' instead, a Tanh"):
+        inspection.kernels(network, "2")
+    with pytest.raises(ArgumentError, match="'layers' parameter of feature_maps"):
+        inspection.feature_maps(network, samples(), "0")
+    with pytest.raises(ArgumentTypeError, match="must be a Network"):
+        inspection.kernels("network", "0")
+    with pytest.raises(ShapeError, match="samples X must have the shape"):
+        inspection.feature_maps(network, samples(shape=(1, 8, 8)))

@@ -15,7 +15,17 @@ import typer
 from typer.core import TyperGroup
 
 import convoi
-from convoi.cli import cache, compare, evaluate, explore, find, predict, summary, train
+from convoi.cli import (
+    cache,
+    compare,
+    evaluate,
+    explore,
+    find,
+    predict,
+    report,
+    summary,
+    train,
+)
 from convoi.cli import filter as filter_
 from convoi.cli.options import examples
 from convoi.errors import ConvoiError
@@ -77,6 +87,7 @@ app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("find", epilog=find.EXAMPLES)(find.find_in_file)
 app.command("filter", epilog=filter_.EXAMPLES)(filter_.filter_file)
 app.command("explore", epilog=explore.EXAMPLES)(explore.explore)
+app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("summary", epilog=summary.EXAMPLES)(summary.summary)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.add_typer(cache.app, name="cache")

@@ -114,6 +114,14 @@ def check_network(name: str) -> str:
     return name
 
 
+def check_writable(file: Path, option: str) -> None:
+    """Raise before the work is done what would otherwise be found out after it."""
+    if file.is_dir() or not file.resolve().parent.is_dir():
+        raise typer.BadParameter(
+            f"{str(file)!r} must be a file in a folder that exists.", param_hint=option
+        )
+
+
 def examples(*commands: str) -> str:
     """Return the end of a help text, with a line for each command."""
     return "\n\n".join(("Examples:", *commands))

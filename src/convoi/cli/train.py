@@ -22,6 +22,7 @@ from convoi.cli.options import (
     Task,
     Threads,
     check_network,
+    check_writable,
     examples,
     parse_sizes,
 )
@@ -124,7 +125,7 @@ def train(
     if resume and checkpoint is None:
         raise typer.BadParameter("Give the file with --checkpoint.", param_hint="--resume")
     sizes = parse_sizes(image_size, counts=(1, 2), example="64 or 48x64")
-    _check_writable(output, "--output")
+    check_writable(output, "--output")
     from convoi.data import open_source
 
     splits = open_source(
@@ -171,14 +172,6 @@ def _estimator(dataset: Dataset, **parameters: Any) -> ImageClassifier | ImageRe
 
     cls = ImageRegressor if dataset.classes is None else ImageClassifier
     return cls(**parameters)
-
-
-def _check_writable(file: Path, option: str) -> None:
-    """Raise before the training what would otherwise be found out after it."""
-    if file.is_dir() or not file.resolve().parent.is_dir():
-        raise typer.BadParameter(
-            f"{str(file)!r} must be a file in a folder that exists.", param_hint=option
-        )
 
 
 def _report(

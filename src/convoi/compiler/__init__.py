@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from convoi.compiler.batches import Transforms
 from convoi.compiler.inference import InferenceProgram
+from convoi.compiler.insight import ValuesProgram, VectorJacobianProgram
 from convoi.compiler.training import StepResult, StepSettings, TrainingProgram
 from convoi.compiler.update import UpdateRule
 
@@ -14,4 +15,6 @@ __all__ = [
     "TrainingProgram",
     "Transforms",
     "UpdateRule",
+    "ValuesProgram",
+    "VectorJacobianProgram",
 ]

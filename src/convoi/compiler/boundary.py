@@ -8,8 +8,8 @@ import numpy as np
 
 from convoi.compiler.channelwise import ChannelAffine
 from convoi.compiler.steps import ExternalOperand, Operand, ValueOperand
-from convoi.graph import INPUT
-from convoi.kernels.packing import Pack, Unpack, sample_record
+from convoi.graph import INPUT, OUTPUT_GRADIENT
+from convoi.kernels.packing import Pack, PackTensor, Unpack, sample_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +67,18 @@ def select_input(
     )
     selection.step(PACK, kernel, operands, writes=[value])
     return value, rest
+
+
+def select_output_gradient(selection: Selection) -> None:
+    """Add the step that packs the gradient by a network's output."""
+    layout = selection.layout(OUTPUT_GRADIENT)
+    per_sample = layout.channels * layout.positions * selection.itemsize
+    selection.step(
+        f"pack {OUTPUT_GRADIENT}",
+        PackTensor(layout),
+        [ExternalOperand(OUTPUT_GRADIENT, per_sample), ValueOperand(OUTPUT_GRADIENT)],
+        writes=[OUTPUT_GRADIENT],
+    )
 
 
 def _identity(selection: Selection) -> list[Operand]:

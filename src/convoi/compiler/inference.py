@@ -1,7 +1,8 @@
-"""Programs that compute a network's output."""
+"""Programs of networks that predict, and the one that computes their output."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,14 @@ from convoi.compiler.host import (
     store_parameters,
     worker_pool,
 )
-from convoi.compiler.pipeline import OUTPUT, PRECISIONS, Precision, compile_inference
+from convoi.compiler.pipeline import (
+    OUTPUT,
+    PRECISIONS,
+    Compiled,
+    Precision,
+    compile_inference,
+    output_name,
+)
 from convoi.compiler.sources import Source, open_source
 from convoi.graph import INPUT, Graph
 from convoi.runtime.buffers import address_of
@@ -26,33 +34,20 @@ from convoi.runtime.report import Report
 from convoi.runtime.threads import resolve_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
+    from convoi.codegen.target import Target
     from convoi.compiler.tasks import Task
-    from convoi.ops import Array
+    from convoi.ops import Array, Shape
 
 
-class InferenceProgram:
-    """A network, compiled to predict.
+class PredictionProgram(ABC):
+    """A compiled network that predicts: several threads may call it, each on memory of its own.
 
-    Parameters
-    ----------
-    graph : Graph
-        A network: the one input "input" and one output.
-    dtype : {'float32', 'float64'}
-        What it computes in.
-    threads : int or None
-        Threads per prediction; None: what the process may use.
-    precision : {'default', 'high'}
-        'default' lets convolutions use Winograd's forms, whose error stays below 1e-5 of the
-        largest output; 'high' never does.
-
-    Notes
-    -----
-    A program may be called by several threads at once. Each then has activations of its own; the
-    parameters are shared.
+    The parameters are those of :class:`InferenceProgram`. A subclass says how it is compiled, and
+    what it is called with.
     """
 
     def __init__(
@@ -63,24 +58,26 @@ class InferenceProgram:
         *,
         precision: Precision = "default",
     ) -> None:
+        owner = type(self).__name__
         self.graph = graph
-        self.dtype = check_choice(dtype, "dtype", "InferenceProgram", tuple(FLOATS))
-        check_choice(precision, "precision", "InferenceProgram", PRECISIONS)
-        self._threads = resolve_threads(threads, "InferenceProgram")
+        self.dtype = check_choice(dtype, "dtype", owner, tuple(FLOATS))
+        check_choice(precision, "precision", owner, PRECISIONS)
+        self._threads = resolve_threads(threads, owner)
         self._target = current_target()
-        self._report = Report.on("InferenceProgram")
+        self._report = Report.on(owner)
         with self._report.compiling():
-            self._compiled = compile_inference(
-                graph, dtype, self._target, winograd=precision == "default"
-            )
+            self._compiled = self._compile(self._target, winograd=precision == "default")
             self._pool = worker_pool(self._target)
         self._report.plan(self._compiled.plan)
         self._packer = Packer(self._compiled, self._target, augment=False)
         self._input_shape = graph.shape(INPUT)
-        self._output_shape = graph.shape(graph.outputs[0])
         self._first = Instance(self._compiled.plan, self._threads)
         self._free = [self._first]
         self._table = self._table_of(256)
+
+    @abstractmethod
+    def _compile(self, target: Target, *, winograd: bool) -> Compiled:
+        """Return the compiled graph."""
 
     @property
     def _rank(self) -> int:
@@ -109,6 +106,89 @@ class InferenceProgram:
         check_parameters(self.graph.parameters, parameters)
         store_parameters(self._first, self._compiled, parameters, self.dtype)
 
+    def _outputs(
+        self, source: Source, shapes: Sequence[Shape], others: Mapping[str, Array] | None = None
+    ) -> list[Array]:
+        """Return the program's outputs of these shapes, given other arrays that it reads."""
+        outputs = [np.empty((len(source), *shape), self.dtype) for shape in shapes]
+        if len(source):
+            arrays = dict(zip(map(output_name, range(len(outputs))), outputs, strict=True))
+            instance = self._take()
+            try:
+                external, _held = self._prepare(instance, source, {**arrays, **(others or {})})
+                self._report.run(instance, self._pool, external, len(source))
+            finally:
+                self._free.append(instance)
+        return outputs
+
+    def _table_of(self, samples: int) -> tuple[NDArray[np.void], int]:
+        """Return the table of samples in their order, and its address."""
+        table = sample_table(self._rank, None, samples, augment=False)
+        return table, address_of(table)
+
+    def _take(self) -> Instance:
+        """Return an instance that nobody else uses; lists are safe among threads."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return Instance(self._compiled.plan, self._threads, self._first.fixed_memory())
+
+    def _prepare(
+        self, instance: Instance, source: Source, arrays: Mapping[str, Array]
+    ) -> tuple[dict[str, int], NDArray[np.void]]:
+        """Make an instance ready for a batch.
+
+        Return the addresses of the caller's arrays, and the table of samples among them; the
+        caller holds all of them until the run is over.
+        """
+        samples = len(source)
+        if source.rows is not None:
+            table = sample_table(self._rank, source.rows, samples, augment=False)
+            address = address_of(table)
+        else:
+            # Another thread may put a shorter table in its place meanwhile.
+            table, address = self._table
+            if len(table) < samples:
+                table, address = self._table = self._table_of(max(samples, 2 * len(table)))
+        self._packer.set_source(instance, source)
+        instance.prepare(samples)
+        external = {
+            SOURCE: source.address,
+            GEOMETRY: source.geometry_address,
+            SAMPLES: address,
+            **{name: address_of(array) for name, array in arrays.items()},
+        }
+        return external, table
+
+
+class InferenceProgram(PredictionProgram):
+    """A network, compiled to predict.
+
+    Parameters
+    ----------
+    graph : Graph
+        A network: the one input "input" and one output.
+    dtype : {'float32', 'float64'}
+        What it computes in.
+    threads : int or None
+        Threads per prediction; None: what the process may use.
+    precision : {'default', 'high'}
+        'default' lets convolutions use Winograd's forms, whose error stays below 1e-5 of the
+        largest output; 'high' never does.
+
+    Notes
+    -----
+    A program may be called by several threads at once. Each then has activations of its own; the
+    parameters are shared.
+    """
+
+    def _compile(self, target: Target, *, winograd: bool) -> Compiled:
+        return compile_inference(self.graph, self.dtype, target, winograd=winograd)
+
+    @property
+    def _output_shape(self) -> Shape:
+        return self.graph.shape(self.graph.outputs[0])
+
     def __call__(self, X: ArrayLike, indices: ArrayLike | None = None) -> Array:
         """Return the outputs ``(n, *output_shape)`` of samples ``(n, *input_shape)``.
 
@@ -127,13 +207,7 @@ class InferenceProgram:
             If an index leads outside of ``X``.
         """
         source = open_source(X, self._input_shape, indices)
-        output = np.empty((len(source), *self._output_shape), self.dtype)
-        if len(source):
-            instance = self._take()
-            try:
-                self._run(instance, source, output)
-            finally:
-                self._free.append(instance)
+        (output,) = self._outputs(source, [self._output_shape])
         return output
 
     def time_tasks(self, X: ArrayLike) -> dict[str, float]:
@@ -153,7 +227,7 @@ class InferenceProgram:
         instance = self._take()
         try:
             output = np.empty((len(source), *self._output_shape), self.dtype)
-            external, _held = self._prepare(instance, source, output)
+            external, _held = self._prepare(instance, source, {OUTPUT: output})
             timed = instance.run_calls(self._pool, external)
         finally:
             self._free.append(instance)
@@ -165,46 +239,3 @@ class InferenceProgram:
                 seconds[call.label] = seconds.get(call.label, 0.0) + waiting
                 waiting = 0.0
         return seconds
-
-    def _table_of(self, samples: int) -> tuple[NDArray[np.void], int]:
-        """Return the table of samples in their order, and its address."""
-        table = sample_table(self._rank, None, samples, augment=False)
-        return table, address_of(table)
-
-    def _take(self) -> Instance:
-        """Return an instance that nobody else uses; lists are safe among threads."""
-        try:
-            return self._free.pop()
-        except IndexError:
-            return Instance(self._compiled.plan, self._threads, self._first.fixed_memory())
-
-    def _run(self, instance: Instance, source: Source, output: Array) -> None:
-        external, _held = self._prepare(instance, source, output)
-        self._report.run(instance, self._pool, external, len(output))
-
-    def _prepare(
-        self, instance: Instance, source: Source, output: Array
-    ) -> tuple[dict[str, int], NDArray[np.void]]:
-        """Make an instance ready for a batch.
-
-        Return the addresses of the caller's arrays, and the table of samples among them, which
-        the caller holds until the run is over.
-        """
-        samples = len(output)
-        if source.rows is not None:
-            table = sample_table(self._rank, source.rows, samples, augment=False)
-            address = address_of(table)
-        else:
-            # Another thread may put a shorter table in its place meanwhile.
-            table, address = self._table
-            if len(table) < samples:
-                table, address = self._table = self._table_of(max(samples, 2 * len(table)))
-        self._packer.set_source(instance, source)
-        instance.prepare(samples)
-        external = {
-            SOURCE: source.address,
-            GEOMETRY: source.geometry_address,
-            SAMPLES: address,
-            OUTPUT: address_of(output),
-        }
-        return external, table

@@ -16,7 +16,7 @@ from convoi.compiler.choose_winograd import (
     gradient_choice,
     gradient_halo,
 )
-from convoi.graph import INPUT, Graph, Node
+from convoi.graph import INPUT, OUTPUT_GRADIENT, Graph, Node
 from convoi.kernels.grid import Axis, backward_axis, forward_axis, reaches
 from convoi.kernels.layout import Layout, Pair
 from convoi.ops import (
@@ -126,7 +126,7 @@ def place_values(
     """Return how every value that a task reads or stores lies in memory."""
     halos = _halos(graph, tasks, dtype, target, winograd=winograd)
     placed: dict[str, Placed] = {}
-    values = [INPUT]
+    values = [value for value in (INPUT, OUTPUT_GRADIENT) if value in graph.inputs]
     values += [task.output for task in tasks if graph.domain(task.output) is Domain.SAMPLE]
     flattened = {v for v in values if _stays_a_grid(graph, v)}
     for value in values:

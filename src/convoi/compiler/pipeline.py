@@ -8,11 +8,11 @@ Each pass is a function in a file of its own; none of them changes what another 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from convoi.compiler import choose
-from convoi.compiler.boundary import select_input, select_output
+from convoi.compiler.boundary import select_input, select_output, select_output_gradient
 from convoi.compiler.convoys import cut_at_heavy_layers
 from convoi.compiler.layouts import place_values
 from convoi.compiler.memory import MemoryPlan, MemoryPlanner
@@ -21,13 +21,14 @@ from convoi.compiler.segments import cut_segments
 from convoi.compiler.select import Selection
 from convoi.compiler.simplify import (
     Recipe,
+    Simplified,
     normalizations_to_affine,
     simplify_inference,
     sink_flatten,
     split_sums,
 )
 from convoi.compiler.tasks import Task, fuse
-from convoi.graph import Graph, check_network, differentiate
+from convoi.graph import OUTPUT_GRADIENT, Graph, check_network, differentiate, vector_jacobian
 from convoi.runtime.program import Chunking, Plan
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 OUTPUT = "output"
 PREDICTION = "prediction"
+
+
+def output_name(number: int) -> str:
+    """Return the name of the caller's array that an output of a graph is written to."""
+    return f"{OUTPUT} {number}" if number else OUTPUT
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,48 @@ def compile_inference(
     Without `link` there is no machine code: the plan can be looked at, and not be run.
     """
     check_network(graph)
-    simplified = simplify_inference(graph)
+    return compile_values(simplify_inference(graph), dtype, target, winograd=winograd, link=link)
+
+
+def compile_vector_jacobian(
+    graph: Graph, value: str, dtype: str, target: Target, *, winograd: bool = True
+) -> Compiled:
+    """Return the program that carries a gradient back from the output to a value, for predictions.
+
+    The value is the input or the name of a node.
+    """
+    check_network(graph)
+    (output,) = graph.outputs
+    # As an output of its own, the value outlives the simplifications, if under another name.
+    simplified = simplify_inference(replace(graph, outputs=(output, value)))
+    output, value = simplified.graph.outputs
+    graph = vector_jacobian(replace(simplified.graph, outputs=(output,)), value)
+    recipes = {name: r for name, r in simplified.recipes.items() if name in graph.parameters}
+    return compile_values(Simplified(graph, recipes), dtype, target, winograd=winograd)
+
+
+def compile_values(
+    simplified: Simplified,
+    dtype: str,
+    target: Target,
+    *,
+    winograd: bool = True,
+    link: bool = True,
+) -> Compiled:
+    """Return the program that computes the outputs of a simplified graph, none of them its input.
+
+    The array that the output number ``i`` is written to is called ``output_name(i)``.
+    """
     graph = simplified.graph
     tasks = fuse(graph)
     placed = place_values(graph, tasks, dtype, target, winograd=winograd)
     selection = Selection(graph, placed, dtype, target, winograd=winograd)
     packed_input, tasks = select_input(selection, tasks)
+    if OUTPUT_GRADIENT in graph.inputs:
+        select_output_gradient(selection)
     select_tasks(selection, tasks)
-    select_output(selection, graph.outputs[0], OUTPUT)
+    for number, value in enumerate(graph.outputs):
+        select_output(selection, value, output_name(number))
     segments = cut_segments(selection.steps, selection.root)
     segments = cut_at_heavy_layers(selection, segments)
     memory = MemoryPlanner(selection, segments, selection.tile_samples, link=link).plan()

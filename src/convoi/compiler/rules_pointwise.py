@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convoi.compiler.channelwise import ChannelAffine
+import numpy as np
+
+from convoi.compiler.channelwise import ChannelAffine, ChannelScale
 from convoi.compiler.expressions import ExpressionBuilder
 from convoi.compiler.select import Selection, rule
 from convoi.compiler.steps import Operand, ValueOperand
@@ -33,6 +35,15 @@ def channel_affine(selection: Selection, task: Task) -> None:
     scale, shift = task.node.parameters
     size = selection.layout(task.output).stride
     vectors: list[Operand] = [selection.vector(scale, size), selection.vector(shift, size)]
+    channelwise(selection, task, vectors, Affine())
+
+
+@rule(ChannelScale)
+def channel_scale(selection: Selection, task: Task) -> None:
+    """Select the pass of the gradient of a normalisation with known statistics."""
+    size = selection.layout(task.output).stride
+    zeros = selection.constant(f"{size} zeros", np.zeros(size))
+    vectors: list[Operand] = [selection.vector(task.node.parameters[0], size), zeros]
     channelwise(selection, task, vectors, Affine())
 
 

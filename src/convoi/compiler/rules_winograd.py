@@ -137,16 +137,15 @@ def _transformed(
     form, rank = choice.tiling.form, len(choice.tiling.spatial)
     indices = layout.backward_indices() if backward else layout.forward_indices()
     word = "backward" if backward else "forward"
+    name = f"{weight} Winograd {word}"
     if not selection.training:
         matrix = weight_matrix(FORMS[form], rank)
-        name = f"{weight} Winograd"
         kind = selection.graph.parameters[weight].kind
         selection.packings[name] = WinogradPacking(
             name, weight, kind, indices, layout=layout, matrix=matrix, turned=turned
         )
         return ParameterOperand(name), ()
     packed = selection.packed(weight, word, indices, transposed=backward)
-    name = f"{weight} Winograd {word}"
     size = transformed_size(layout, form, rank) * selection.itemsize
     block = BlockOperand(name, size)
     selection.step(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from convoi.compiler.channelwise import ChannelAffine
+from convoi.compiler.channelwise import ChannelAffine, ChannelScale
 from convoi.ops import (
     Add,
     BatchNormalize,
@@ -42,6 +42,7 @@ _WITH_EPILOGUE = (
     BatchNormalize,
     BatchNormBackward,
     ChannelAffine,
+    ChannelScale,
 )
 _ABSORBABLE = (Pointwise, PointwiseBackward, Add)
 MOST_OPERANDS = 12

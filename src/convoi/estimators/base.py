@@ -322,7 +322,7 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
                 )
             record = trainer.train(objective.data, settings, owner)
         before = self.history_.epochs if hasattr(self, "history_") else ()
-        record = replace(record, epoch=len(before) + 1)
+        record = replace(record, epoch=before[-1].epoch + 1 if before else 1)
         self.history_ = History((*before, record), monitor="loss", reason="epochs")
         self.network_, self._incremental = network, trainer
         return self

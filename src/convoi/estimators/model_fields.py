@@ -13,7 +13,7 @@ from convoi.errors import ArgumentTypeError, ModelFileError
 from convoi.estimators.layout import PixelFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from numpy.typing import NDArray
 
@@ -72,7 +72,7 @@ def chosen(extra: dict[str, Any], key: str, choices: tuple[str, ...]) -> Any:  #
 
 
 def list_of(
-    extra: dict[str, Any], key: str, test: Callable[[object], bool], *, lengths: tuple[int, ...]
+    extra: dict[str, Any], key: str, test: Callable[[object], bool], *, lengths: Container[int]
 ) -> list[Any]:
     """Return an entry that is a list of so many values that pass a test."""
     values = extra.get(key)

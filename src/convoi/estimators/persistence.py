@@ -16,6 +16,7 @@ labels           Of a classifier: the labels in the order of the outputs
 target_mean      Of a regressor: one number for each output
 target_scale     Of a regressor: one number for each output
 single_target    Of a regressor: whether predictions are numbers, not rows of them
+history          Figures of the epochs of training, without times; may be missing
 ===============  ==============================================================================
 
 Reading a file trusts nothing in it: what is missing, of another type or does not fit the network
@@ -33,6 +34,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from convoi.checks import describe
 from convoi.errors import ModelFileError
+from convoi.estimators.kept_history import described_history, history_of
 from convoi.estimators.layout import PixelFormat, SampleLayout
 from convoi.estimators.model_fields import is_size, is_text, list_of, pixel_format, refuse
 from convoi.nn import Network
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from convoi.compiler.pipeline import Precision
+    from convoi.training import History
 
 
 class Persistent:
@@ -51,6 +54,7 @@ class Persistent:
     """The entry ``estimator`` of its files."""
 
     network_: Network
+    history_: History
     image_shape_: tuple[int, ...]
     pixel_format_: PixelFormat
     n_features_in_: int
@@ -58,8 +62,9 @@ class Persistent:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file that ``load`` and ``convoi predict`` read.
 
-        The file holds the network and what its outputs mean, not the parameters of the
-        constructor. It holds no code; :func:`convoi.load` reads the network alone.
+        The file holds the network, what its outputs mean and the figures of its training, not
+        the parameters of the constructor. It holds no code; :func:`convoi.load` reads the network
+        alone.
 
         Parameters
         ----------
@@ -86,6 +91,8 @@ class Persistent:
             "feature_names": None if names is None else list(names),
             **self._described(),
         }
+        if hasattr(self, "history_"):
+            extra["history"] = described_history(self.history_)
         write_model(path, self.network_.graph, self.network_.parameters, extra)
 
     @classmethod
@@ -128,6 +135,9 @@ class Persistent:
                 threads=threads,
                 precision=precision,
             )
+            history = history_of(model.extra)
+            if history is not None:
+                estimator.history_ = history
             estimator._restore_samples(model.extra)
             estimator._restore(model.extra, estimator.network_.output_shape[0])
         except ModelFileError as error:

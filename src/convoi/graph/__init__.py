@@ -8,9 +8,10 @@ from convoi.graph.differentiate import (
     TrainingGraph,
     check_network,
     differentiate,
+    vector_jacobian,
 )
 from convoi.graph.interpreter import run
-from convoi.graph.nodes import INPUT, SEED, TARGET, WEIGHT, Graph, Node
+from convoi.graph.nodes import INPUT, OUTPUT_GRADIENT, SEED, TARGET, WEIGHT, Graph, Node
 from convoi.graph.receptive_field import ReceptiveField, receptive_fields
 from convoi.graph.serialize import (
     graph_from_dict,
@@ -21,6 +22,7 @@ from convoi.graph.serialize import (
 
 __all__ = [
     "INPUT",
+    "OUTPUT_GRADIENT",
     "SEED",
     "TARGET",
     "WEIGHT",
@@ -38,4 +40,5 @@ __all__ = [
     "graph_to_json",
     "receptive_fields",
     "run",
+    "vector_jacobian",
 ]

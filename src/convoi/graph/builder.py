@@ -25,7 +25,9 @@ class Builder:
     parameters : mapping of str to ParameterSpec, optional
         Parameters that are known already; :meth:`layer` adds to them.
     wanted : collection of str, optional
-        Inputs whose gradient is wanted, besides all trainable parameters.
+        Values whose gradient is wanted.
+    training : bool
+        Whether the gradients of all trainable parameters are wanted, too.
 
     Examples
     --------
@@ -44,12 +46,15 @@ class Builder:
         inputs: Mapping[str, Shape],
         parameters: Mapping[str, ParameterSpec] | None = None,
         wanted: Collection[str] = (),
+        *,
+        training: bool = True,
     ) -> None:
         self._inputs = dict(inputs)
         self._values = Values(inputs)
         self._parameters = dict(parameters or {})
         self._nodes: list[Node] = []
         self._wanted = set(wanted)
+        self._training = training
         self._scope: tuple[str, Operation | None] = ("", None)
         self._streams = 0
 
@@ -94,7 +99,7 @@ class Builder:
     def needs_gradient(self, value: str) -> bool:
         """Tell whether anybody wants the gradient with respect to this value or parameter."""
         if value in self._parameters:
-            return self._parameters[value].kind.trainable
+            return self._training and self._parameters[value].kind.trainable
         return value in self._wanted
 
     def new_stream(self) -> int:

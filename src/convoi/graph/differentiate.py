@@ -1,4 +1,4 @@
-"""From a network's graph to the graph of a training step: forward, loss, and all gradients.
+"""From a network's graph to graphs of gradients: of a training step, and of the output.
 
 Reverse-mode differentiation: the nodes are visited from the last to the first, and each adds the
 nodes that carry the gradient of its output on to its inputs and parameters.
@@ -10,10 +10,16 @@ from dataclasses import dataclass
 
 from convoi.errors import ArgumentError
 from convoi.graph.builder import Builder
-from convoi.graph.nodes import INPUT, TARGET, WEIGHT, Graph, Node
-from convoi.ops import SEED, Add, BatchNormalize, Loss, Use
+from convoi.graph.nodes import INPUT, OUTPUT_GRADIENT, TARGET, WEIGHT, Graph, Node
+from convoi.ops import SEED, Add, BatchNormalize, Loss, Operation, Use
 
-__all__ = ["RunningStatistics", "TrainingGraph", "check_network", "differentiate"]
+__all__ = [
+    "RunningStatistics",
+    "TrainingGraph",
+    "check_network",
+    "differentiate",
+    "vector_jacobian",
+]
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,9 @@ def differentiate(graph: Graph, loss: Loss, *, input_gradient: bool = False) -> 
     forward = build.nodes
     with build.scope("loss"):
         total = build(loss, [prediction, TARGET, WEIGHT])
-    gradients = _add_backward(build, (*forward, build.nodes[-1]))
+    # The losses of the samples are summed: the loss starts with the gradient one, which no value
+    # stands for.
+    gradients = _add_backward(build, (*forward, build.nodes[-1]), {total: ""})
 
     trainable = [name for name, spec in graph.parameters.items() if spec.kind.trainable]
     for name in trainable:
@@ -111,6 +119,65 @@ def differentiate(graph: Graph, loss: Loss, *, input_gradient: bool = False) -> 
         outputs.append(of_input)
     finished = build.finish(*outputs, unused=(SEED,))
     return TrainingGraph(finished, prediction, total, of_parameters, statistics, of_input)
+
+
+def vector_jacobian(graph: Graph, value: str = INPUT) -> Graph:
+    """Return the graph that carries a gradient back from a network's output to one of its values.
+
+    The network is differentiated as it predicts, every operation as it is in the graph: batch
+    normalisation and dropout have to be replaced by what they do in predictions before.
+
+    Parameters
+    ----------
+    graph : Graph
+        A network: the one input "input" and one output.
+    value : str
+        The input, or the name of a node.
+
+    Returns
+    -------
+    Graph
+        Its inputs are "input" and "output_gradient", of the shape of the network's output ``y``.
+        Its output is the sum over the elements of ``output_gradient * dy / dvalue``.
+
+    Raises
+    ------
+    ArgumentError
+        If the graph is no network, the output does not depend on the value, or an operation on
+        the way has a gradient in training only.
+
+    Examples
+    --------
+    >>> from convoi.ops import Dense
+    >>> build = Builder.for_network((4,))
+    >>> graph = build.finish(build.layer("0", Dense(2), "input"))
+    >>> backward = vector_jacobian(graph)
+    >>> backward.outputs, backward.shape(backward.outputs[0])
+    (('0/conv_backward_data',), (4,))
+    """
+    check_network(graph)
+    (output,) = graph.outputs
+    inputs = {INPUT: graph.shape(INPUT), OUTPUT_GRADIENT: graph.shape(output)}
+    build = Builder(inputs, graph.parameters, wanted={value}, training=False)
+    for node in graph.nodes:
+        build.add(node)
+    gradients = _add_backward(build, graph.nodes, {output: OUTPUT_GRADIENT}, until=value)
+    if value not in gradients:
+        raise ArgumentError(f"The output does not depend on a value {value!r} of the network.")
+    return _without_idle_nodes(build.finish(gradients[value]))
+
+
+def _without_idle_nodes(graph: Graph) -> Graph:
+    """Leave out the nodes, and the parameters, on which the outputs do not depend."""
+    needed = set(graph.outputs)
+    nodes: list[Node] = []
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            nodes.append(node)
+            needed.update(node.inputs)
+    used = {name for node in nodes for name in node.parameters}
+    parameters = {name: spec for name, spec in graph.parameters.items() if name in used}
+    return Graph(graph.inputs, tuple(reversed(nodes)), graph.outputs, parameters)
 
 
 def check_network(graph: Graph) -> None:
@@ -140,15 +207,26 @@ def _add_forward(build: Builder, graph: Graph, output: str) -> str:
     return values[output]
 
 
-def _add_backward(build: Builder, forward: tuple[Node, ...]) -> dict[str, str]:
-    """Add the backward pass, from the loss; return the gradients of parameters and of the input."""
-    # What the consumers of each value have found so far; their sum is its gradient. The losses of
-    # the samples are summed: the loss starts with the gradient one, which no value stands for.
-    contributions: dict[str, list[str]] = {forward[-1].name: [""]}
+def _add_backward(
+    build: Builder, forward: tuple[Node, ...], start: dict[str, str], until: str = INPUT
+) -> dict[str, str]:
+    """Add the backward pass; return the gradients of parameters and of the value `until`.
+
+    `start` has the gradient of the last value.
+    """
+    # What the consumers of each value have found so far; their sum is its gradient.
+    contributions = {value: [gradient] for value, gradient in start.items()}
     gradients: dict[str, str] = {}
     for node in reversed(forward):
+        if node.name == until:
+            break
         if node.name not in contributions or not build.needs_gradient(node.name):
             continue
+        if type(node.op).gradient is Operation.gradient:
+            raise ArgumentError(
+                f"The output cannot be differentiated through {node.name!r}: a "
+                f"{type(node.op).__name__} has a gradient in training only."
+            )
         with build.scope(node.name):
             gradient = _sum(build, contributions.pop(node.name))
             use = Use(node.inputs, node.parameters, node.name, gradient)
@@ -158,9 +236,9 @@ def _add_backward(build: Builder, forward: tuple[Node, ...]) -> dict[str, str]:
                 contributions.setdefault(value, []).append(part)
         parts = zip(node.parameters, found.parameters, strict=True)
         gradients.update((name, part) for name, part in parts if part is not None)
-    if INPUT in contributions:
-        with build.scope(INPUT):
-            gradients[INPUT] = _sum(build, contributions[INPUT])
+    if until in contributions:
+        with build.scope(until):
+            gradients[until] = _sum(build, contributions[until])
     return gradients
 
 

@@ -11,7 +11,7 @@ from convoi.ops import SEED, Domain, Operation, ParameterSpec, Shape
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["INPUT", "SEED", "TARGET", "WEIGHT", "Graph", "Node", "Values"]
+__all__ = ["INPUT", "OUTPUT_GRADIENT", "SEED", "TARGET", "WEIGHT", "Graph", "Node", "Values"]
 
 INPUT = "input"
 """Name of the one input of a network's graph."""
@@ -19,6 +19,8 @@ TARGET = "target"
 """Name of the graph input that holds what should be predicted."""
 WEIGHT = "sample_weight"
 """Name of the graph input that holds the normalised weight of each sample, shape ``()``."""
+OUTPUT_GRADIENT = "output_gradient"
+"""Name of the graph input that holds the gradient of some quantity by a network's output."""
 
 
 @dataclass(frozen=True)

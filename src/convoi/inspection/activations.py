@@ -1,26 +1,77 @@
-"""The outputs of the layers of a network, from one compiled program."""
+"""What the layers of a network hold: kernels, and feature maps of an input."""
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
-from convoi.checks import refusal
+import numpy as np
+
 from convoi.errors import ArgumentError
-from convoi.graph import Graph, Node
-from convoi.nn.arrays import check_samples
-from convoi.ops import Concatenate, Flatten
+from convoi.inspection.arguments import check_layer, check_layers, check_network, samples_of
+from convoi.inspection.programs import values_program
+from convoi.ops import Conv, ParameterKind, TiledConv
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from convoi.compiler import InferenceProgram
+    from convoi.graph import Node
     from convoi.nn import Network
 
-__all__ = ["feature_maps"]
+__all__ = ["feature_maps", "kernels"]
+
+
+def kernels(network: Network, layer: str) -> NDArray[Any]:
+    """Return the kernels of a layer.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    layer : str
+        Name of a convolution or dense layer, as ``network.summary()`` shows it.
+
+    Returns
+    -------
+    ndarray of shape (filters, channels / groups, *kernel), or (units, features)
+        A copy. Kernel ``k`` is what makes channel ``k`` of the layer's output. It lies as it is
+        laid over the input: that of a convolution with ``flip=True`` is flipped already. Layers
+        whose weights are not shared by all positions have axes for the tile behind those of the
+        kernel.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        If the network has no such layer, or the layer no kernels.
+
+    Examples
+    --------
+    >>> from convoi import Network, inspection, nn
+    >>> network = Network(nn.Sequential(nn.Conv(8, 5), nn.ReLU()), (3, 16, 16), random_state=0)
+    >>> inspection.kernels(network, "0").shape
+    (8, 3, 5, 5)
+    """
+    owner = "kernels"
+    node = check_network(network, owner).graph.node(check_layer(network, layer, owner))
+    weights = _weights(network, node)
+    if not weights:
+        having = [other.name for other in network.graph.nodes if _weights(network, other)]
+        raise ArgumentError(
+            f"The 'layer' parameter of {owner} must be a layer with kernels, one of {having}. "
+            f"Got {layer!r} instead, a {type(node.op).__name__}."
+        )
+    weight = network.parameters[weights[0]]
+    conv = node.op.conv if isinstance(node.op, TiledConv) else node.op
+    if isinstance(conv, Conv) and conv.flip:
+        weight = np.flip(weight, tuple(range(2, 2 + len(conv.kernel))))
+    return weight.copy()
+
+
+def _weights(network: Network, node: Node) -> list[str]:
+    """Return the names of a node's parameters that are weights."""
+    specs = network.parameter_specs
+    return [name for name in node.parameters if specs[name].kind is ParameterKind.WEIGHT]
 
 
 def feature_maps(
@@ -43,77 +94,26 @@ def feature_maps(
     Returns
     -------
     dict of str to ndarray of shape (n, *output shape of the layer)
-        By name, in the order of the network.
+        By name, in the order of the network. The memory of all of them is taken at once: ask for
+        a few layers, or a few samples, if they are large.
 
     Raises
     ------
-    ArgumentError
-        If the network has no such layer, or none is asked for.
-    ArgumentTypeError, ShapeError
-        If the samples are no real numbers, or have another shape.
+    ArgumentError, ArgumentTypeError
+        If the network has no such layer, none is asked for, or the samples are no numbers.
+    ShapeError
+        If the samples have another shape.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from convoi import Network, nn
-    >>> layers = nn.Sequential(nn.Conv(8, 3), nn.ReLU(), nn.MaxPool(2))
-    >>> network = Network(layers, input_shape=(1, 8, 8), random_state=0)
-    >>> maps = feature_maps(network, np.zeros((5, 1, 8, 8)))
-    >>> {name: output.shape for name, output in maps.items()}
-    {'0': (5, 8, 6, 6), '1': (5, 8, 6, 6), '2': (5, 8, 3, 3)}
+    >>> from convoi import Network, inspection, nn
+    >>> layers = nn.Sequential(nn.Conv(8, 3), nn.ReLU(), nn.MaxPool(2), nn.Flatten(), nn.Dense(4))
+    >>> network = Network(layers, (1, 10, 10), random_state=0)
+    >>> maps = inspection.feature_maps(network, np.ones((2, 1, 10, 10)))
+    >>> {name: array.shape for name, array in maps.items()}
+    {'0': (2, 8, 8, 8), '1': (2, 8, 8, 8), '2': (2, 8, 4, 4), '3': (2, 128), '4': (2, 4)}
     """
-    names = _check_layers(layers, [node.name for node in network.graph.nodes])
-    rows = _program(network, names)(check_samples(X, network.input_shape, network.dtype))
-    outputs, end = {}, 0
-    for name in names:
-        shape = network.graph.shape(name)
-        begin, end = end, end + prod(shape)
-        outputs[name] = rows[:, begin:end].reshape(len(rows), *shape)
-    return outputs
-
-
-def _check_layers(layers: Sequence[str] | None, known: list[str]) -> tuple[str, ...]:
-    wanted = set(known) if layers is None else {layers} if isinstance(layers, str) else set(layers)
-    if not wanted or not wanted <= set(known):
-        listed = ", ".join(map(repr, known))
-        raise ArgumentError(refusal("layers", "feature_maps", f"among {listed}", layers))
-    return tuple(name for name in known if name in wanted)
-
-
-_Loaded = tuple["Mapping[str, Any]", "InferenceProgram"]
-_PROGRAMS: WeakKeyDictionary[Network, dict[tuple[str, ...], _Loaded]] = WeakKeyDictionary()
-"""For each network and layers the parameters that the program has, and the program."""
-
-
-def _program(network: Network, names: tuple[str, ...]) -> InferenceProgram:
-    # Deferred, because compiling needs llvmlite and importing this module does not.
-    from convoi.compiler import InferenceProgram  # noqa: PLC0415
-
-    parameters = network.parameters
-    programs = _PROGRAMS.setdefault(network, {})
-    loaded, program = programs.get(names, ({}, None))
-    # Networks replace their arrays and never change them.
-    if program is None or any(loaded[name] is not parameters[name] for name in parameters):
-        program = InferenceProgram(
-            _with_outputs(network.graph, names),
-            dtype=network.dtype.name,
-            threads=network.threads,
-            precision=network.precision,
-        )
-        program.load(parameters)
-        programs[names] = parameters, program
-    return program
-
-
-def _with_outputs(graph: Graph, names: tuple[str, ...]) -> Graph:
-    """Return the graph whose one output is the values of these nodes, as one row of features."""
-    nodes, parts = list(graph.nodes), []
-    for name in names:
-        parts.append(name)
-        if len(graph.shape(name)) > 1:
-            nodes.append(Node(f"{name}|features", Flatten(), (name,)))
-            parts[-1] = nodes[-1].name
-    if len(parts) > 1:
-        nodes.append(Node("|all", Concatenate(), tuple(parts)))
-        parts = [nodes[-1].name]
-    return Graph(graph.inputs, tuple(nodes), tuple(parts), graph.parameters)
+    names = check_layers(check_network(network, "feature_maps"), layers, "feature_maps")
+    samples = samples_of(network, X)
+    return values_program(network, names)(samples)
