@@ -9,12 +9,14 @@ import numpy as np
 
 from convoi.compiler.host import sample_table
 from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
+from convoi.graph import align
 from convoi.ops import CrossEntropy
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from convoi.compiler.sources import Source
+    from convoi.graph import Graph
     from convoi.ops import Array, Loss, Shape
 
 
@@ -39,6 +41,8 @@ class Batch:
     """Which rows of the source are packed, and how they are changed."""
     target: Array
     weight: Array
+    lengths: NDArray[np.int64]
+    """Of a masked program's samples; empty for others."""
 
 
 def source_table(
@@ -82,6 +86,35 @@ def check_weights(weight: ArrayLike, samples: int, dtype: str) -> Array:
         message = f"The 'weight' parameter must have the shape ({samples},), got {weights.shape}."
         raise ShapeError(message)
     return weights
+
+
+def shortest(graph: Graph) -> int:
+    """Return the least length of series that a network takes."""
+    return max(alignment.shortest for alignment in align(graph).values() if alignment)
+
+
+def check_lengths(
+    lengths: ArrayLike | None, samples: int, bounds: tuple[int, int], *, masked: bool
+) -> NDArray[np.int64]:
+    """Return the lengths of samples, each within the bounds; none for programs without masks."""
+    if (lengths is not None) != masked:
+        message = (
+            "The 'lengths' parameter must be given to programs that were made with masked=True, "
+            f"and to no others. Got {lengths!r} for masked={masked}."
+        )
+        raise ArgumentError(message)
+    array = np.ascontiguousarray([] if lengths is None else lengths, np.int64)
+    if masked and array.shape != (samples,):
+        message = f"The 'lengths' parameter must have the shape ({samples},), got {array.shape}."
+        raise ShapeError(message)
+    low, high = bounds
+    if array.size and not low <= int(array.min()) <= int(array.max()) <= high:
+        message = (
+            f"The 'lengths' parameter must hold lengths from {low} to {high}, which the network "
+            f"and the padded samples allow. Got lengths from {array.min()} to {array.max()}."
+        )
+        raise ArgumentError(message)
+    return array
 
 
 def check_targets(target: ArrayLike, loss: Loss, prediction: Shape, dtype: str) -> Array:

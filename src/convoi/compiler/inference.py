@@ -10,6 +10,7 @@ import numpy as np
 from convoi.checks import check_choice
 from convoi.codegen.target import current_target
 from convoi.codegen.types import FLOATS
+from convoi.compiler.batches import check_lengths, shortest
 from convoi.compiler.boundary import GEOMETRY, PACK, SAMPLES, SOURCE
 from convoi.compiler.host import (
     Packer,
@@ -27,7 +28,7 @@ from convoi.compiler.pipeline import (
     output_name,
 )
 from convoi.compiler.sources import Source, open_source
-from convoi.graph import INPUT, Graph
+from convoi.graph import INPUT, LENGTH, Graph
 from convoi.runtime.buffers import address_of
 from convoi.runtime.program import Instance, Space
 from convoi.runtime.report import Report
@@ -175,6 +176,9 @@ class InferenceProgram(PredictionProgram):
     precision : {'default', 'high'}
         'default' lets convolutions use Winograd's forms, whose error stays below 1e-5 of the
         largest output; 'high' never does.
+    masked : bool
+        Whether samples are series of unequal length, padded with zeros, and calls are given the
+        lengths.
 
     Notes
     -----
@@ -182,14 +186,35 @@ class InferenceProgram(PredictionProgram):
     parameters are shared.
     """
 
+    def __init__(
+        self,
+        graph: Graph,
+        dtype: str = "float32",
+        threads: int | None = None,
+        *,
+        precision: Precision = "default",
+        masked: bool = False,
+    ) -> None:
+        self.masked = masked
+        self._shortest = shortest(graph) if masked else 1
+        super().__init__(graph, dtype, threads, precision=precision)
+
     def _compile(self, target: Target, *, winograd: bool) -> Compiled:
-        return compile_inference(self.graph, self.dtype, target, winograd=winograd)
+        return compile_inference(
+            self.graph, self.dtype, target, winograd=winograd, masked=self.masked
+        )
 
     @property
     def _output_shape(self) -> Shape:
         return self.graph.shape(self.graph.outputs[0])
 
-    def __call__(self, X: ArrayLike, indices: ArrayLike | None = None) -> Array:
+    def __call__(
+        self,
+        X: ArrayLike,
+        indices: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+    ) -> Array:
         """Return the outputs ``(n, *output_shape)`` of samples ``(n, *input_shape)``.
 
         Parameters
@@ -198,17 +223,27 @@ class InferenceProgram(PredictionProgram):
             Any numeric dtype and strides; most are read in place.
         indices : array of int64, optional
             Rows of ``X`` to predict, instead of all.
+        lengths : array of int64 ``(n,)``, optional
+            The length of each of the samples that are predicted; only for masked programs, which
+            need it. Behind its length a sample is zero.
 
         Raises
         ------
         ShapeError, ArgumentTypeError
             If ``X`` has another shape, or no numbers.
         ArgumentError
-            If an index leads outside of ``X``.
+            If an index leads outside of ``X``, or a length is too short or too long.
         """
         source = open_source(X, self._input_shape, indices)
-        (output,) = self._outputs(source, [self._output_shape])
+        (output,) = self._outputs(source, [self._output_shape], self._ends(lengths, source))
         return output
+
+    def _ends(self, lengths: ArrayLike | None, source: Source) -> dict[str, Array]:
+        """Return the lengths of the samples as an array that a masked program reads."""
+        if lengths is None and not self.masked:
+            return {}
+        bounds = (self._shortest, self._input_shape[-1])
+        return {LENGTH: check_lengths(lengths, len(source), bounds, masked=self.masked)}
 
     def time_tasks(self, X: ArrayLike) -> dict[str, float]:
         """Run samples through the program, one kernel at a time, on one thread.
@@ -227,7 +262,9 @@ class InferenceProgram(PredictionProgram):
         instance = self._take()
         try:
             output = np.empty((len(source), *self._output_shape), self.dtype)
-            external, _held = self._prepare(instance, source, {OUTPUT: output})
+            whole = np.full(len(source), self._input_shape[-1]) if self.masked else None
+            ends = self._ends(whole, source)
+            external, _held = self._prepare(instance, source, {OUTPUT: output, **ends})
             timed = instance.run_calls(self._pool, external)
         finally:
             self._free.append(instance)

@@ -26,6 +26,7 @@ from convoi.ops import (
     Dense,
     Domain,
     Flatten,
+    Mask,
     Shape,
     TiledConv,
     TiledConvBackwardData,
@@ -164,6 +165,8 @@ def _is_packed_input(graph: Graph, value: str) -> bool:
     if value in graph.inputs:
         return value == INPUT
     node = graph.node(value)
+    if isinstance(node.op, Mask):
+        return _is_packed_input(graph, node.inputs[0])
     return (
         isinstance(node.op, ChannelAffine)
         and node.inputs == (INPUT,)
@@ -177,6 +180,8 @@ def _only_broadcast(graph: Graph, value: str) -> bool:
         return False
     for node in graph.consumers(value):
         if isinstance(node.op, Flatten) and _stays_a_grid(graph, node.name):
+            continue
+        if isinstance(node.op, Mask) and _only_broadcast(graph, node.name):
             continue
         conv = conv_of(node)
         if conv is None or isinstance(node.op, ConvBackwardData | TiledConvBackwardData):
@@ -225,6 +230,13 @@ def _halos(
             gradient = gradient_choice(conv, shape, dtype, target)
             if gradient is not None:
                 widen(node.inputs[1], gradient_halo(gradient))
+    # A masked value is the memory of the other one, where both have the same layout.
+    for task in reversed(tasks):
+        if isinstance(task.node.op, Mask):
+            (source, _), output = task.node.inputs, task.output
+            for value, other in ((source, output), (output, source)):
+                if other in halos:
+                    widen(value, halos[other])
     return halos
 
 

@@ -1,6 +1,6 @@
 """The way from a network's graph to a program, pass by pass: read this file first.
 
-    graph --simplify--> graph --(differentiate)--> graph --fuse--> tasks --place--> layouts
+    graph --(mask)--> graph --simplify--> graph --(differentiate)--> graph --fuse--> tasks --place--> layouts
           --select--> steps (kernels on operands) --cut--> segments --plan--> addresses
 
 Each pass is a function in a file of its own; none of them changes what another one decided.
@@ -28,7 +28,14 @@ from convoi.compiler.simplify import (
     split_sums,
 )
 from convoi.compiler.tasks import Task, fuse
-from convoi.graph import OUTPUT_GRADIENT, Graph, check_network, differentiate, vector_jacobian
+from convoi.graph import (
+    OUTPUT_GRADIENT,
+    Graph,
+    check_network,
+    differentiate,
+    mask,
+    vector_jacobian,
+)
 from convoi.runtime.program import Chunking, Plan
 
 if TYPE_CHECKING:
@@ -67,13 +74,20 @@ class Compiled:
 
 
 def compile_inference(
-    graph: Graph, dtype: str, target: Target, *, winograd: bool = True, link: bool = True
+    graph: Graph,
+    dtype: str,
+    target: Target,
+    *,
+    winograd: bool = True,
+    link: bool = True,
+    masked: bool = False,
 ) -> Compiled:
     """Return the program that computes a network's output.
 
     Without `link` there is no machine code: the plan can be looked at, and not be run.
     """
     check_network(graph)
+    graph = mask(graph, training=False) if masked else graph
     return compile_values(simplify_inference(graph), dtype, target, winograd=winograd, link=link)
 
 
@@ -133,12 +147,14 @@ def compile_training(
     augment: bool,
     winograd: bool = True,
     link: bool = True,
+    masked: bool = False,
 ) -> Compiled:
     """Return the program that computes a loss and the gradients of all parameters.
 
     It is the program of a training step up to the sums of gradients of each chunk. Without
     `link` there is no machine code: the plan can be looked at, and not be run.
     """
+    graph = mask(graph, training=True) if masked else graph
     training = differentiate(sink_flatten(graph), loss)
     simplified = normalizations_to_affine(split_sums(training.graph))
     step = simplified.graph

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from convoi.compiler import (
     rules_convolution,
     rules_loss,
+    rules_masking,
     rules_norm,
     rules_pointwise,
     rules_pool,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 FAMILIES = (
     rules_convolution,
     rules_loss,
+    rules_masking,
     rules_norm,
     rules_pointwise,
     rules_pool,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convoi.codegen.types import I64
+from convoi.compiler.rules_masking import LENGTHS, ends_of
 from convoi.compiler.rules_pointwise import channelwise
 from convoi.compiler.select import Selection, rule
 from convoi.compiler.steps import BlockOperand, GradientOperand, Operand, SumOperand, ValueOperand
 from convoi.kernels import moments as moment_kernels
 from convoi.kernels import norm
 from convoi.kernels.expression import Expression
+from convoi.kernels.masking import MaskedMomentsAccumulate
 from convoi.kernels.moments import Moment
 from convoi.kernels.norm import Coefficient
 from convoi.kernels.sources import Tensor
@@ -19,6 +21,7 @@ from convoi.ops import (
     BatchNormalize,
     BatchNormBackward,
     BatchNormGradientSums,
+    MaskedBatchMoments,
     Row,
 )
 
@@ -49,25 +52,29 @@ def _coefficients(moments: str) -> str:
     return f"{moments} coefficients"
 
 
-@rule(BatchMoments)
+@rule(BatchMoments, MaskedBatchMoments)
 def moments(selection: Selection, task: Task) -> None:
     """Select the sums over each chunk, and what is made of them once all are there."""
-    name = task.output
-    (x,) = task.node.inputs
+    name, op = task.output, task.node.op
+    x = task.node.inputs[0]
     layout = selection.layout(x)
     accumulate = moment_kernels.MomentsAccumulate(layout)
+    operands: list[Operand] = [ValueOperand(x)]
+    if isinstance(op, MaskedBatchMoments):
+        accumulate = MaskedMomentsAccumulate(layout, ends_of(op.extent, layout.positions))
+        operands = [LENGTHS, *operands]
     bytes_ = accumulate.accumulator_size * selection.itemsize
     sums = f"{name} sums"
-    selection.step(sums, accumulate, [ValueOperand(x), SumOperand(sums, bytes_)], writes=[sums])
+    selection.step(sums, accumulate, [*operands, SumOperand(sums, bytes_)], writes=[sums])
     normalize = _normalize_node(selection, name)
-    op = normalize.op
-    if not isinstance(op, BatchNormalize):
-        raise TypeError(op)
+    norm_op = normalize.op
+    if not isinstance(norm_op, BatchNormalize):
+        raise TypeError(norm_op)
     vectors = [selection.vector(p, layout.stride) for p in normalize.parameters]
     selection.step(
         name,
         moment_kernels.MomentsFinish(
-            layout.channels, layout.lanes, layout.dtype, op.eps, op.momentum
+            layout.channels, layout.lanes, layout.dtype, norm_op.eps, norm_op.momentum
         ),
         [
             SumOperand(sums, bytes_, whole=True),
@@ -84,7 +91,7 @@ def moments(selection: Selection, task: Task) -> None:
 @rule(BatchNormalize)
 def normalize(selection: Selection, task: Task) -> None:
     """Select the pass that normalises, with what follows it."""
-    x, block = task.node.inputs
+    x, block = task.node.inputs[:2]
     mean, scale = (
         _row(selection, x, block, row, len(Moment)) for row in (Moment.MEAN, Moment.SCALE)
     )
@@ -140,7 +147,7 @@ def row(selection: Selection, task: Task) -> None:
 @rule(BatchNormBackward)
 def backward(selection: Selection, task: Task) -> None:
     """Select the pass that carries the gradient through the normalisation."""
-    x, block, dy, sums = task.node.inputs
+    x, block, dy, sums = task.node.inputs[:4]
     vectors: list[Operand] = [
         _row(selection, x, block, Moment.MEAN, len(Moment)),
         _row(selection, x, block, Moment.SCALE, len(Moment)),

@@ -11,7 +11,15 @@ import numpy as np
 from convoi.checks import check_choice
 from convoi.codegen.target import current_target
 from convoi.codegen.types import FLOATS
-from convoi.compiler.batches import Batch, Transforms, check_targets, check_weights, source_table
+from convoi.compiler.batches import (
+    Batch,
+    Transforms,
+    check_lengths,
+    check_targets,
+    check_weights,
+    shortest,
+    source_table,
+)
 from convoi.compiler.boundary import GEOMETRY, SAMPLES, SOURCE
 from convoi.compiler.host import (
     Packer,
@@ -35,7 +43,7 @@ from convoi.compiler.update import (
     slot_buffer,
 )
 from convoi.errors import ArgumentError
-from convoi.graph import INPUT, TARGET, WEIGHT, Graph
+from convoi.graph import INPUT, LENGTH, TARGET, WEIGHT, Graph
 from convoi.kernels.optimizer import HYPER
 from convoi.runtime.buffers import address_of
 from convoi.runtime.program import Instance
@@ -101,6 +109,9 @@ class TrainingProgram:
     precision : {'default', 'high'}
         'default' lets convolutions use Winograd's forms, whose error stays below 1e-5 of the
         largest output; 'high' never does.
+    masked : bool
+        Whether samples are series of unequal length, padded with zeros, and steps are given the
+        lengths.
     """
 
     def __init__(
@@ -113,8 +124,11 @@ class TrainingProgram:
         dtype: str = "float32",
         threads: int | None = None,
         precision: Precision = "default",
+        masked: bool = False,
     ) -> None:
         self.graph = graph
+        self.masked = masked
+        self._shortest = shortest(graph) if masked else 1
         self.loss = loss
         self.rule = rule
         self.augment = augment
@@ -125,7 +139,13 @@ class TrainingProgram:
         self._report = Report.on("TrainingProgram")
         with self._report.compiling():
             self._compiled = compile_training(
-                graph, loss, dtype, self._target, augment=augment, winograd=precision == "default"
+                graph,
+                loss,
+                dtype,
+                self._target,
+                augment=augment,
+                winograd=precision == "default",
+                masked=masked,
             )
             self._pool = worker_pool(self._target)
             self._frame = Frame(self._compiled.plan, self._compiled.memory, dtype, self._target)
@@ -221,6 +241,7 @@ class TrainingProgram:
         *,
         seed: int = 0,
         transforms: Transforms | None = None,
+        lengths: ArrayLike | None = None,
     ) -> StepResult:
         """Train on some rows of ``X``; change the parameters.
 
@@ -240,6 +261,8 @@ class TrainingProgram:
             Of the random numbers of dropout.
         transforms : Transforms or None
             Only for programs made with ``augment``.
+        lengths : array of int64 ``(b,)``, optional
+            The length of each of the samples; only for masked programs, which need it.
 
         Raises
         ------
@@ -252,7 +275,7 @@ class TrainingProgram:
         if self.rule is None:
             message = "This TrainingProgram was made without an optimiser. Give it a rule."
             raise ArgumentError(message)
-        batch = self._batch(X, indices, target, weight, transforms)
+        batch = self._batch(X, indices, target, weight, transforms, lengths)
         with self._lock:
             hyper = self._hyper()
             self._set_numbers(hyper, settings, self.rule)
@@ -269,9 +292,10 @@ class TrainingProgram:
         *,
         seed: int = 0,
         transforms: Transforms | None = None,
+        lengths: ArrayLike | None = None,
     ) -> tuple[float, dict[str, Array], Array]:
         """Return loss, gradients of all trainable parameters, and predictions; change nothing."""
-        batch = self._batch(X, indices, target, weight, transforms)
+        batch = self._batch(X, indices, target, weight, transforms, lengths)
         with self._lock:
             if self._gradient_instance is None:
                 plan, shared = self._frame.with_reduction(), self._instance.fixed_memory()
@@ -291,14 +315,17 @@ class TrainingProgram:
         target: ArrayLike,
         weight: ArrayLike,
         transforms: Transforms | None,
+        lengths: ArrayLike | None,
     ) -> Batch:
         source = open_source(X, self.graph.shape(INPUT), indices)
         (output,) = self.graph.outputs
+        bounds = (self._shortest, self.graph.shape(INPUT)[-1])
         return Batch(
             source,
             source_table(source, transforms, augment=self.augment),
             check_targets(target, self.loss, (len(source), *self.graph.shape(output)), self.dtype),
             check_weights(weight, len(source), self.dtype),
+            check_lengths(lengths, len(source), bounds, masked=self.masked),
         )
 
     def _hyper(self) -> NDArray[np.void]:
@@ -347,6 +374,7 @@ class TrainingProgram:
             WEIGHT: address_of(batch.weight),
             LOSS: address_of(losses),
             PREDICTION: address_of(prediction),
+            LENGTH: batch.lengths.ctypes.data,
         }
         self._report.run(instance, self._pool, external, samples)
         return float(losses.sum(dtype=np.float64)), prediction

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from convoi.errors import ArgumentError
 from convoi.graph.builder import Builder
-from convoi.graph.nodes import INPUT, OUTPUT_GRADIENT, TARGET, WEIGHT, Graph, Node
+from convoi.graph.nodes import INPUT, LENGTH, OUTPUT_GRADIENT, TARGET, WEIGHT, Graph, Node
 from convoi.ops import SEED, Add, BatchNormalize, Loss, Operation, Use
 
 __all__ = [
@@ -39,7 +39,8 @@ class RunningStatistics:
 class TrainingGraph:
     """The graph of one training step, and where in it to find what the step needs.
 
-    The graph's inputs are "input", "target", "sample_weight" and, with dropout, "seed".
+    The graph's inputs are "input", "target", "sample_weight" and, with dropout, "seed"; a masked
+    network's also "length".
     """
 
     graph: Graph
@@ -62,7 +63,7 @@ def differentiate(graph: Graph, loss: Loss, *, input_gradient: bool = False) -> 
     Parameters
     ----------
     graph : Graph
-        A network: the one input "input" and one output.
+        A network: the one input "input" (and "length" if it is masked) and one output.
     loss : Loss
         What is to become small: summed over the samples, each times its weight.
     input_gradient : bool
@@ -95,6 +96,8 @@ def differentiate(graph: Graph, loss: Loss, *, input_gradient: bool = False) -> 
         WEIGHT: (),
         SEED: (),
     }
+    if LENGTH in graph.inputs:
+        inputs[LENGTH] = ()
     build = Builder(inputs, graph.parameters, wanted={INPUT} if input_gradient else ())
 
     prediction = _add_forward(build, graph, output)
@@ -181,8 +184,8 @@ def _without_idle_nodes(graph: Graph) -> Graph:
 
 
 def check_network(graph: Graph) -> None:
-    """Refuse a graph that is no network, or whose nodes share parameters."""
-    if list(graph.inputs) != [INPUT] or len(graph.outputs) != 1:
+    """Refuse a graph that is no network, masked or not, or whose nodes share parameters."""
+    if list(graph.inputs) not in ([INPUT], [INPUT, LENGTH]) or len(graph.outputs) != 1:
         raise ArgumentError(
             f"A network has the one input {INPUT!r} and one output, got the inputs "
             f"{list(graph.inputs)} and the outputs {list(graph.outputs)}."
@@ -199,7 +202,7 @@ def check_network(graph: Graph) -> None:
 
 def _add_forward(build: Builder, graph: Graph, output: str) -> str:
     """Add the network as it is trained; return the value that stands for its output."""
-    values = {INPUT: INPUT}
+    values = {INPUT: INPUT, LENGTH: LENGTH}
     for node in graph.nodes:
         with build.scope(node.name, node.op):
             inputs = [values[value] for value in node.inputs]
@@ -253,6 +256,6 @@ def _has_moments(node: Node) -> bool:
 def _running_statistics(node: Node) -> RunningStatistics:
     if not isinstance(node.op, BatchNormalize):
         raise TypeError(node.op)
-    _, moments = node.inputs
+    moments = node.inputs[1]
     _, _, mean, variance = node.parameters
     return RunningStatistics(mean, variance, moments, node.op.momentum)

@@ -6,12 +6,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from convoi.errors import ArgumentError, ShapeError
-from convoi.ops import SEED, Domain, Operation, ParameterSpec, Shape
+from convoi.ops import LENGTH, SEED, Domain, Operation, ParameterSpec, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["INPUT", "OUTPUT_GRADIENT", "SEED", "TARGET", "WEIGHT", "Graph", "Node", "Values"]
+__all__ = [
+    "INPUT",
+    "LENGTH",
+    "OUTPUT_GRADIENT",
+    "SEED",
+    "TARGET",
+    "WEIGHT",
+    "Graph",
+    "Node",
+    "Values",
+]
 
 INPUT = "input"
 """Name of the one input of a network's graph."""

@@ -27,7 +27,7 @@ from convoi.kernels.sums import (
     tile_positions,
     tile_sums,
 )
-from convoi.kernels.traversal import Point, Tile, Traversal, steps_of
+from convoi.kernels.traversal import Point, Stretch, Tile, Traversal, steps_of
 from convoi.kernels.vector_math import VectorMath
 
 if TYPE_CHECKING:
@@ -85,14 +85,7 @@ class MomentsAccumulate(Kernel):
         layout = self.x
         values = Rows(f, layout, origin(f, x, layout))
         chunk = Rows(f, layout, accumulator)
-        chunk.clear_when_fresh(len(_Partial), call)
-        some = f.convert("zext", f.compare("sgt", call.count, 0), I64)
-        with f.when(f.compare("ne", f.integer("and", call.fresh, some), 0)):
-            f.loop(
-                layout.stride,
-                lambda k, _: chunk.store(values.load(0, k), _Partial.ORIGIN, k),
-                step=layout.lanes,
-            )
+        begin_chunk(f, values, chunk, call)
         traversal = Traversal(f, layout.spatial, [steps_of(layout)], call)
 
         def one_tile(tile: Tile) -> None:
@@ -100,13 +93,28 @@ class MomentsAccumulate(Kernel):
                 f,
                 layout,
                 GroupShape.widest(layout, sums=1),
-                lambda channel, blocks: _accumulate_tile(values, chunk, tile, channel, blocks),
+                lambda channel, blocks: accumulate_tile(values, chunk, tile, channel, blocks),
             )
 
         traversal.tiles(tile_positions(layout), one_tile)
 
 
-def _accumulate_tile(values: Rows, chunk: Rows, tile: Tile, channel: Index, blocks: int) -> None:
+def begin_chunk(f: Function, values: Rows, chunk: Rows, call: CallArguments) -> None:
+    """Emit what a chunk begins with: no values, and the first sample's first ones as origin."""
+    layout = values.layout
+    chunk.clear_when_fresh(len(_Partial), call)
+    some = f.convert("zext", f.compare("sgt", call.count, 0), I64)
+    with f.when(f.compare("ne", f.integer("and", call.fresh, some), 0)):
+        f.loop(
+            layout.stride,
+            lambda k, _: chunk.store(values.load(0, k), _Partial.ORIGIN, k),
+            step=layout.lanes,
+        )
+
+
+def accumulate_tile(
+    values: Rows, chunk: Rows, tile: Tile | Stretch, channel: Index, blocks: int
+) -> None:
     """Emit the moments of a tile for some blocks, and merge them into the chunk's."""
     f, layout = values.f, values.layout
     m = VectorMath(f, layout.vector)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from convoi.codegen.types import Index, Value
     from convoi.kernels.base import CallArguments
     from convoi.kernels.layout import Layout
-    from convoi.kernels.traversal import Point, Tile
+    from convoi.kernels.traversal import Point, Stretch, Tile
 
 TILE_BYTES = 16384
 """Of a tensor: what a first-level cache of 32 KiB keeps beside other things."""
@@ -67,7 +67,7 @@ class GroupShape:
 def tile_sums(
     f: Function,
     layout: Layout,
-    tile: Tile,
+    tile: Tile | Stretch,
     shape: GroupShape,
     add: Callable[[Point, int, list[Value]], Sequence[Value]],
 ) -> list[list[Value]]:

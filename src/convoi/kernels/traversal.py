@@ -200,6 +200,36 @@ class Tile:
         )
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive positions on one axis, whose number may be computed by the kernel."""
+
+    f: Function
+    start: Index
+    """Where the first one lies, in the one tensor that they are of."""
+    step: int
+    """Elements from one position to the next."""
+    positions: Index
+
+    def each(self, body: Body, carried: Sequence[Value] = (), unroll: int = 1) -> list[Value]:
+        """Visit them, so many consecutive ones at a time as can be."""
+        f = self.f
+        values = list(carried)
+
+        def some(number: int) -> Callable[[Index, list[Value]], Sequence[Value] | None]:
+            def emit(i: Index, c: list[Value]) -> Sequence[Value] | None:
+                places = [f.add(self.start, f.mul(f.add(i, j), self.step)) for j in range(number)]
+                return body([(place,) for place in places], c)
+
+            return emit
+
+        whole: Index = 0
+        if unroll > 1:
+            whole = f.sub(self.positions, f.integer("srem", self.positions, unroll))
+            values = f.loop(whole, some(unroll), values, step=unroll)
+        return f.loop(self.positions, some(1), values, start=whole)
+
+
 def _merge(axes: Sequence[_Axis]) -> list[_Axis]:
     """Make one axis of each two that are contiguous in every tensor."""
     merged = [axes[0]]

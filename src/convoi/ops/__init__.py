@@ -68,6 +68,16 @@ from convoi.ops.losses import (
     MeanAbsoluteError,
     MeanSquaredError,
 )
+from convoi.ops.masking import (
+    LENGTH,
+    Extent,
+    Mask,
+    MaskedBatchMoments,
+    MaskedBatchNorm,
+    MaskedBatchNormalize,
+    MaskedBatchNormBackward,
+    WindowShare,
+)
 from convoi.ops.merge import (
     Add,
     ChannelPad,
@@ -133,6 +143,7 @@ from convoi.ops.weighted_pool import (
 __all__ = [
     "ELU",
     "GELU",
+    "LENGTH",
     "SEED",
     "AdaptiveAveragePool",
     "AdaptiveAveragePoolBackward",
@@ -164,6 +175,7 @@ __all__ = [
     "Dropout",
     "DropoutMasked",
     "ElementwiseLoss",
+    "Extent",
     "Flatten",
     "FractionalMaxPool",
     "FractionalMaxPoolBackward",
@@ -182,6 +194,11 @@ __all__ = [
     "LossBackward",
     "LpPool",
     "LpPoolBackward",
+    "Mask",
+    "MaskedBatchMoments",
+    "MaskedBatchNorm",
+    "MaskedBatchNormBackward",
+    "MaskedBatchNormalize",
     "Math",
     "MaxPool",
     "MaxPoolBackward",
@@ -218,6 +235,7 @@ __all__ = [
     "UpsampleBackward",
     "Use",
     "Window",
+    "WindowShare",
     "ZeroPad",
     "lookup",
     "output_extent",
