@@ -1,7 +1,8 @@
 """The way from a network's graph to a program, pass by pass: read this file first.
 
-    graph --(mask)--> graph --simplify--> graph --(differentiate)--> graph --fuse--> tasks --place--> layouts
-          --select--> steps (kernels on operands) --cut--> segments --plan--> addresses
+    graph --(mask)--> graph --simplify--> graph --(differentiate)--> graph --fuse--> tasks
+          --place--> layouts --select--> steps (kernels on operands) --cut--> segments
+          --plan--> addresses
 
 Each pass is a function in a file of its own; none of them changes what another one decided.
 """

@@ -308,7 +308,7 @@ class TrainingProgram:
                 statistics[:] = before
             return loss, self._read_all(REDUCED), prediction
 
-    def _batch(
+    def _batch(  # noqa: PLR0917 - the arrays of a step
         self,
         X: ArrayLike,
         indices: ArrayLike,

@@ -210,7 +210,9 @@ class MaskedMomentsAccumulate(MomentsAccumulate):
                     f,
                     layout,
                     widest,
-                    lambda channel, blocks: accumulate_tile(values, chunk, stretch, channel, blocks),
+                    lambda channel, blocks: accumulate_tile(
+                        values, chunk, stretch, channel, blocks
+                    ),
                 )
 
             f.loop(count, tile, step=size)

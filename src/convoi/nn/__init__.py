@@ -52,6 +52,7 @@ from convoi.nn.losses import (
 from convoi.nn.network import Network, load
 from convoi.nn.summary import LayerSummary, NetworkSummary
 from convoi.nn.trace import trace
+from convoi.nn.unequal import UnequalSeries
 
 __all__ = [
     "ELU",
@@ -97,6 +98,7 @@ __all__ = [
     "Tanh",
     "TiledConv",
     "Tracer",
+    "UnequalSeries",
     "Upsample",
     "ZeroPad",
     "load",

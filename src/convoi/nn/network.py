@@ -19,6 +19,7 @@ from convoi.nn.precision import check_precision
 from convoi.nn.predictor import Predictor
 from convoi.nn.summary import NetworkSummary, Setting, summarize
 from convoi.nn.trace import check_graph, check_input_shape, trace
+from convoi.nn.unequal import UnequalPredictor, UnequalSeries
 
 if TYPE_CHECKING:
     import os
@@ -137,6 +138,7 @@ class Network:
         self._threads = threads
         self._precision = precision
         self._predictor = Predictor(graph, dtype, threads, precision)
+        self._unequal = UnequalPredictor(graph, dtype, threads, precision)
         self._gradients = GradientProgram(graph, dtype, threads, precision)
 
     @property
@@ -213,6 +215,48 @@ class Network:
             If the network cannot be compiled for this processor.
         """
         return self._predictor(check_samples(X, self.input_shape, self._dtype), self._parameters)
+
+    def predict_unequal(
+        self, series: Sequence[ArrayLike] | UnequalSeries
+    ) -> NDArray[Any] | list[NDArray[Any]]:
+        """Return the network's output for series of unequal length.
+
+        Each series gives what it would give alone, from the network with the same layers for its
+        own length: padding and the other series have no influence.
+
+        Parameters
+        ----------
+        series : sequence of array-like, or UnequalSeries
+            Each of shape (channels, time), or (time,) for one channel, and of any length that the
+            layers take.
+
+        Returns
+        -------
+        ndarray of shape (n, outputs), or list of ndarray of shape (outputs, positions)
+            A list where the network has an output for each position.
+
+        Raises
+        ------
+        ArgumentError
+            If a layer works on one length only, such as a dense layer behind ``Flatten``.
+        ArgumentTypeError, ShapeError, DataError
+            If a series holds no real numbers, has other channels or is too short.
+
+        Notes
+        -----
+        Paddings given as ``"same"`` are those of the network's ``input_shape``; that matters for
+        strides greater than 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from convoi import Network, nn
+        >>> network = Network(nn.networks.fcn(3, width=8), input_shape=(1, 50), random_state=0)
+        >>> network.predict_unequal([np.ones(20), np.ones(77)]).shape
+        (2, 3)
+        """
+        X = series if isinstance(series, UnequalSeries) else UnequalSeries.of(series, "series")
+        return self._unequal(X, self._parameters)
 
     def loss_and_gradients(
         self,

@@ -26,9 +26,16 @@ class Predictor:
     """
 
     def __init__(
-        self, graph: Graph, dtype: np.dtype[Any], threads: int | None, precision: Precision
+        self,
+        graph: Graph,
+        dtype: np.dtype[Any],
+        threads: int | None,
+        precision: Precision,
+        *,
+        masked: bool = False,
     ) -> None:
         self._graph = graph
+        self._masked = masked
         self._dtype = dtype
         self._threads = threads
         self._precision = precision
@@ -37,13 +44,18 @@ class Predictor:
         self._loaded: Mapping[str, NDArray[Any]] | None = None
         self._running = 0
 
-    def __call__(self, X: NDArray[Any], parameters: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def __call__(
+        self,
+        X: NDArray[Any],
+        parameters: Mapping[str, NDArray[Any]],
+        lengths: NDArray[np.int64] | None = None,
+    ) -> NDArray[Any]:
         """Return the network's output for samples; `parameters` are never modified in place."""
         with self._lock:
             program = self._ready(parameters)
             self._running += 1
         try:
-            return program(X)
+            return program(X, lengths=lengths)
         finally:
             with self._lock:
                 if program is self._program:
@@ -61,6 +73,7 @@ class Predictor:
                 dtype=self._dtype.name,
                 threads=self._threads,
                 precision=self._precision,
+                masked=self._masked,
             )
             self._loaded, self._running = None, 0
         self._program.load(dict(parameters))

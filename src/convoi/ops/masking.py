@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convoi.ops import require
 from convoi.ops.base import (
@@ -39,6 +38,8 @@ from convoi.ops.batchnorm import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 LENGTH = "length"
 """Name of the graph input that holds the length of each sample: an int64, shape ``()``."""
 
@@ -47,8 +48,8 @@ LENGTH = "length"
 class Extent:
     r"""How many positions of a value a sample has: :math:`\lfloor (L + a) / b \rfloor`.
 
-    Windows of windows have the same form, because
-    :math:`\lfloor (\lfloor (L + a) / b \rfloor + c) / d \rfloor = \lfloor (L + a + bc) / bd \rfloor`.
+    Windows of windows have the same form, because :math:`\lfloor (\lfloor (L + a) / b \rfloor + c)
+    / d \rfloor = \lfloor (L + a + bc) / bd \rfloor`.
     """
 
     offset: int = 0
@@ -172,7 +173,7 @@ class MaskedBatchNorm(BatchNorm):
     name: ClassVar[str] = "masked_batch_norm"
     arity: ClassVar[int | None] = 2
 
-    extent: Extent = Extent()  # noqa: RUF009 - it is immutable
+    extent: Extent = Extent()
 
     @classmethod
     def is_layer(cls) -> bool:
@@ -234,7 +235,7 @@ class MaskedBatchNormalize(BatchNormalize):
     name: ClassVar[str] = "masked_batch_normalize"
     arity: ClassVar[int | None] = 3
 
-    extent: Extent = Extent()  # noqa: RUF009 - it is immutable
+    extent: Extent = Extent()
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         require.same(self, "a length", (), inputs[2])
@@ -275,7 +276,7 @@ class MaskedBatchNormBackward(BatchNormBackward):
     name: ClassVar[str] = "masked_batch_norm_backward"
     arity: ClassVar[int | None] = 5
 
-    extent: Extent = Extent()  # noqa: RUF009 - it is immutable
+    extent: Extent = Extent()
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         require.same(self, "a length", (), inputs[4])

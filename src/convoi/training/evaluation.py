@@ -12,6 +12,7 @@ from convoi.nn.losses import loss_operation
 from convoi.training.labelled import LabelledSamples
 from convoi.training.objective import Objective
 from convoi.training.samples import read_batches
+from convoi.training.unequal import UnequalInference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from convoi.compiler.pipeline import Precision
+    from convoi.graph import Graph
     from convoi.nn.losses import LossLike
     from convoi.nn.network import Network
+    from convoi.nn.unequal import UnequalSeries
     from convoi.ops import Array
     from convoi.training.metrics import Metrics
     from convoi.training.samples import SampleSource
@@ -30,7 +33,7 @@ __all__ = ["Evaluator", "evaluate"]
 
 def evaluate(
     network: Network,
-    X: ArrayLike | SampleSource,
+    X: ArrayLike | SampleSource | UnequalSeries,
     y: ArrayLike,
     *,
     batch_size: int = 256,
@@ -44,8 +47,9 @@ def evaluate(
     ----------
     network : Network
         It is left as it is.
-    X : array-like or SampleSource, shape (n, *input_shape)
-        Samples. A source and a memory map are read in batches.
+    X : array-like, SampleSource or UnequalSeries, shape (n, *input_shape)
+        Samples. A source and a memory map are read in batches. Series of unequal length are a
+        :class:`convoi.nn.UnequalSeries`.
     y : array-like of shape (n, *target_shape)
         Class codes for the loss 'cross_entropy', else values of the network's output shape.
     batch_size : int, default=256
@@ -104,7 +108,7 @@ class Evaluator:
         Number of samples to predict at a time.
     """
 
-    program: InferenceProgram
+    program: InferenceProgram | UnequalInference
     metrics: Metrics
     data: LabelledSamples
     batch_size: int
@@ -121,12 +125,18 @@ class Evaluator:
         precision: Precision,
     ) -> Evaluator:
         """Return the evaluator of a network."""
-        program = InferenceProgram(
-            network.graph,
-            dtype=network.dtype.name,
-            threads=network.threads if threads is None else threads,
-            precision=precision,
-        )
+        unequal = data.lengths is not None
+
+        def build(graph: Graph) -> InferenceProgram:
+            return InferenceProgram(
+                graph,
+                dtype=network.dtype.name,
+                threads=network.threads if threads is None else threads,
+                precision=precision,
+                masked=unequal,
+            )
+
+        program = UnequalInference(network.graph, build) if unequal else build(network.graph)
         return cls(program, data.metrics(objective), data, batch_size)
 
     def measure(
@@ -140,7 +150,7 @@ class Evaluator:
         batches = (data.rows[start : start + self.batch_size] for start in starts)
         with closing(read_batches(data.samples, batches)) as reading:
             for batch in reading:
-                prediction = self.program(batch.array, batch.indices)
+                prediction = self.program(batch.array, batch.indices, lengths=batch.lengths)
                 target = objective.batch_targets(data.y, batch.rows)
                 weight = data.loss_weight[batch.rows]
                 self.metrics.add(

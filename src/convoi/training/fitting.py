@@ -31,6 +31,7 @@ from convoi.training.preparation import (
     digest,
     divide,
     monitored_figure,
+    padded_lengths,
     seed_of_run,
     snapshot_to_resume,
 )
@@ -38,6 +39,7 @@ from convoi.training.progress import progress_report
 from convoi.training.randomness import Order
 from convoi.training.schedules import as_schedule
 from convoi.training.state import RunState
+from convoi.training.unequal import UnequalTraining
 from convoi.training.weights import class_weights
 
 if TYPE_CHECKING:
@@ -47,8 +49,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from convoi.compiler.pipeline import Precision
+    from convoi.graph import Graph
     from convoi.nn.losses import LossLike
     from convoi.nn.network import Network
+    from convoi.nn.unequal import UnequalSeries
     from convoi.training.augment import Augment
     from convoi.training.callbacks import Callback
     from convoi.training.checkpoint import Checkpoint
@@ -64,14 +68,14 @@ if TYPE_CHECKING:
 __all__ = ["fit"]
 
 ValidationData: TypeAlias = (
-    "float | tuple[ArrayLike | SampleSource, ArrayLike] "
-    "| tuple[ArrayLike | SampleSource, ArrayLike, ArrayLike]"
+    "float | tuple[ArrayLike | SampleSource | UnequalSeries, ArrayLike] "
+    "| tuple[ArrayLike | SampleSource | UnequalSeries, ArrayLike, ArrayLike]"
 )
 
 
 def fit(
     network: Network,
-    X: ArrayLike | SampleSource,
+    X: ArrayLike | SampleSource | UnequalSeries,
     y: ArrayLike,
     *,
     epochs: int,
@@ -99,10 +103,12 @@ def fit(
     ----------
     network : Network
         What to train; it has the new parameters afterwards, and after each epoch.
-    X : array-like or SampleSource, shape (n, *input_shape)
+    X : array-like, SampleSource or UnequalSeries, shape (n, *input_shape)
         The samples, of any real dtype. An array in memory is read where it is. A memory map, or
         an object with the attributes ``shape``, ``dtype`` and ``take(indices)``, is read batch by
         batch, each while the one before it is trained on; ``take`` is called in another thread.
+        Series of unequal length are a :class:`convoi.nn.UnequalSeries`: batches are made of series
+        of similar length, and padding has no influence.
     y : array-like of shape (n, *target_shape)
         For the loss 'cross_entropy' class codes, integers from 0 to K - 1 for outputs
         ``(K, *spatial)``, of shape ``(n, *spatial)``; for the others values of the network's
@@ -225,19 +231,24 @@ def fit(
     if validation is not None:
         validation = validation.with_class_weights(per_class)
         evaluator = Evaluator.of(network, objective, validation, size, workers, precision=exactness)
-    order = Order(seed, data.rows, size)
+    order = Order(seed, data.rows, size, padded_lengths(data, method.augment))
     check_batches(network, order)
     monitor = monitored_figure(stopping, objective, validated=validation is not None)
 
-    program = TrainingProgram(
-        network.graph,
-        objective.loss,
-        method.optimizer.update_rule(),
-        augment=method.augment is not None,
-        dtype=network.dtype.name,
-        threads=workers,
-        precision=exactness,
-    )
+    def build(graph: Graph) -> TrainingProgram:
+        return TrainingProgram(
+            graph,
+            objective.loss,
+            method.optimizer.update_rule(),
+            augment=method.augment is not None,
+            dtype=network.dtype.name,
+            threads=workers,
+            precision=exactness,
+            masked=data.lengths is not None,
+        )
+
+    unequal = data.lengths is not None
+    program = UnequalTraining(network.graph, build) if unequal else build(network.graph)
     metrics = data.metrics(objective)
     settings = {
         "network": digest(network),

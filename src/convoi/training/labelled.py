@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convoi.errors import DataError
+from convoi.nn.unequal import UnequalSeries
 from convoi.training.metrics import Metrics
 from convoi.training.samples import as_samples
+from convoi.training.unequal import UnequalSamples, as_unequal_samples
 from convoi.training.weights import sample_weights
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class LabelledSamples:
         cls,
         network: Network,
         objective: Objective,
-        X: ArrayLike | SampleSource,
+        X: ArrayLike | SampleSource | UnequalSeries,
         y: ArrayLike,
         sample_weight: ArrayLike | None,
         *,
@@ -60,10 +62,20 @@ class LabelledSamples:
         within: str = "",
     ) -> LabelledSamples:
         """Return samples, all of them, after the checks; ``within`` precedes names in messages."""
-        samples = as_samples(X, network.input_shape, network.dtype, f"{within}X", owner)
+        samples: Samples
+        if isinstance(X, UnequalSeries):
+            samples = as_unequal_samples(X, network, f"{within}X", owner)
+        else:
+            samples = as_samples(X, network.input_shape, network.dtype, f"{within}X", owner)
         targets = objective.targets(y, samples.count, owner, f"{within}y")
         weight = sample_weights(sample_weight, samples.count, owner, f"{within}sample_weight")
         return cls(samples, targets, weight, weight, np.arange(samples.count))
+
+    @property
+    def lengths(self) -> NDArray[np.int64] | None:
+        """Of series of unequal length."""
+        samples = self.samples
+        return samples.series.lengths if isinstance(samples, UnequalSamples) else None
 
     def only(self, rows: NDArray[np.int64], owner: str) -> LabelledSamples:
         """Return those with these numbers; raise if none of them counts."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from convoi.training.samples import Batch
     from convoi.training.schedules import Schedule
     from convoi.training.state import RunState
+    from convoi.training.unequal import UnequalTraining
 
 __all__ = ["Method", "Run", "Watch"]
 
@@ -72,7 +73,7 @@ class Run:
     """A training run: the fixed parts, and the state that changes."""
 
     network: Network
-    program: TrainingProgram
+    program: TrainingProgram | UnequalTraining
     data: LabelledSamples
     order: Order
     method: Method
@@ -141,6 +142,7 @@ class Run:
             method.optimizer.step_settings(number + 1, rate),
             seed=seed,
             transforms=transforms,
+            lengths=batch.lengths,
         )
         if not math.isfinite(result.loss):
             raise self._diverged(f"the loss became {result.loss} in step {state.step + 1}")

@@ -7,19 +7,25 @@ from math import prod
 from numbers import Real
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from convoi.checks import check_integer, check_real, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError
 from convoi.nn.network import Network
 from convoi.nn.precision import check_precision
+from convoi.nn.unequal import padded_length
 from convoi.ops import BatchNorm
 from convoi.training.callbacks import Callback
 from convoi.training.checkpoint import load_snapshot
 from convoi.training.labelled import LabelledSamples
 from convoi.training.loop import Method
 from convoi.training.randomness import given_seed, new_seed, split_rows
+from convoi.training.unequal import refuse_augmentation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from convoi.compiler.pipeline import Precision
     from convoi.training.augment import Augment
@@ -137,6 +143,14 @@ def divide(
     classes = given.y if objective.classifies and given.y.ndim == 1 else None
     training, held_out = split_rows(fraction, given.samples.count, classes, seed, OWNER)
     return given.only(training, OWNER), given.only(held_out, OWNER)
+
+
+def padded_lengths(data: LabelledSamples, augment: Augment | None) -> NDArray[np.int64] | None:
+    """Return what each series of unequal length is padded to; None for samples of one shape."""
+    if data.lengths is None:
+        return None
+    refuse_augmentation(OWNER, augment)
+    return np.array([padded_length(int(length)) for length in data.lengths])
 
 
 def check_batches(network: Network, order: Order) -> None:

@@ -59,11 +59,15 @@ class Order:
         Numbers of the samples to train on.
     batch_size : int
         Largest number of samples in a batch.
+    sizes : ndarray of int64 or None
+        Of every sample: those of a batch are to be of nearly the same size, such as the padded
+        length of series.
     """
 
     seed: int
     rows: NDArray[np.int64]
     batch_size: int
+    sizes: NDArray[np.int64] | None = None
 
     @property
     def steps(self) -> int:
@@ -82,7 +86,12 @@ class Order:
         batch normalisation poor statistics.
         """
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
-        return np.array_split(rng.permutation(self.rows), self.steps)
+        shuffled = rng.permutation(self.rows)
+        if self.sizes is None:
+            return np.array_split(shuffled, self.steps)
+        ordered = shuffled[np.argsort(self.sizes[shuffled], kind="stable")]
+        batches = np.array_split(ordered, self.steps)
+        return [batches[number] for number in rng.permutation(len(batches))]
 
     def generator(self, epoch: int, step: int) -> np.random.Generator:
         """Return the source of all other randomness of one step."""

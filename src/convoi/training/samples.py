@@ -52,11 +52,14 @@ class Batch:
         An array that has them.
     indices : ndarray of int64, shape (b,)
         Where in it they are.
+    lengths : ndarray of int64, shape (b,), or None
+        Of series of unequal length, which are padded with zeros.
     """
 
     rows: Rows
     array: NDArray[Any]
     indices: Rows
+    lengths: Rows | None = None
 
 
 class Samples(Protocol):

@@ -24,6 +24,9 @@ Pairs: TypeAlias = int | Sequence[int | Sequence[int]]
 PaddingLike: TypeAlias = Literal["valid", "same"] | Pairs
 """``"valid"``, ``"same"`` or explicit numbers."""
 
+ConvPaddingLike: TypeAlias = Literal["causal"] | PaddingLike
+"""What convolutions take: also ``"causal"``."""
+
 MAX_RANK = 3
 
 _PAIRS = (
@@ -49,7 +52,7 @@ def check_axes(value: object, name: str, owner: str, *, minimum: int) -> PerAxis
 
 
 def check_padding(value: object, name: str, owner: str) -> PaddingLike:
-    """Return the padding as a word, an int, or a tuple of ints and pairs.
+    """Return the padding as one of two words, an int, or a tuple of ints and pairs.
 
     Raises
     ------
@@ -63,6 +66,23 @@ def check_padding(value: object, name: str, owner: str) -> PaddingLike:
         if value == word:
             return word
     raise ArgumentError(refusal(name, owner, f"'valid', 'same', {_PAIRS}", value))
+
+
+def check_conv_padding(value: object, name: str, owner: str) -> ConvPaddingLike:
+    """Return the padding of a convolution, as :func:`check_padding` or the word "causal".
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentError
+        If it is none of them, or negative.
+    """
+    if not isinstance(value, str):
+        return check_pairs(value, name, owner, f"'valid', 'same', 'causal', {_PAIRS}")
+    words: tuple[Literal["valid", "same", "causal"], ...] = ("valid", "same", "causal")
+    for word in words:
+        if value == word:
+            return word
+    raise ArgumentError(refusal(name, owner, f"'valid', 'same', 'causal', {_PAIRS}", value))
 
 
 def check_pairs(value: object, name: str, owner: str, expectation: str = _PAIRS) -> Pairs:
@@ -121,7 +141,7 @@ def for_axes(value: PerAxis, name: str, owner: str, rank: int) -> tuple[int, ...
 
 
 def padding_for(  # noqa: PLR0917 - the geometry of a window
-    padding: PaddingLike,
+    padding: ConvPaddingLike,
     owner: str,
     spatial: Shape,
     size: Shape,
@@ -135,6 +155,13 @@ def padding_for(  # noqa: PLR0917 - the geometry of a window
     ShapeError
         If the argument was given for another number of axes.
     """
+    if padding == "causal":
+        if len(spatial) != 1:
+            raise ShapeError(
+                f"{owner}: padding='causal' is for series, which have one spatial axis. The input "
+                f"has {len(spatial)}. Give padding='same', or pairs (low, high) for each axis."
+            )
+        return ((dilation[0] * (size[0] - 1), 0),)
     if isinstance(padding, str):
         if padding == "valid":
             return ((0, 0),) * len(spatial)

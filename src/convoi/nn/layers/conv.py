@@ -11,7 +11,7 @@ from convoi.nn.layers.base import Layer, store
 from convoi.nn.layers.sliding import check_groups, check_kernel, convolution
 
 if TYPE_CHECKING:
-    from convoi.nn.layers.arguments import PaddingLike, PerAxis
+    from convoi.nn.layers.arguments import ConvPaddingLike, PerAxis
     from convoi.nn.layers.base import Tracer
 
 
@@ -32,9 +32,10 @@ class Conv(Layer):
         Extent of the kernel along every spatial axis, or along each.
     stride : int or sequence of int
         Distance between the positions that the kernel is applied at.
-    padding : {"valid", "same"}, int or sequence
+    padding : {"valid", "same", "causal"}, int or sequence
         Zeros around the input. ``"valid"``: none. ``"same"``: as many as give
-        ``ceil(extent / stride)`` positions, the odd one at the high end. An integer: so many at
+        ``ceil(extent / stride)`` positions, the odd one at the high end. ``"causal"``, for series
+        only: as many in front, so that no output depends on later inputs. An integer: so many at
         each end. A sequence: for each axis an integer or a pair (low, high).
     dilation : int or sequence of int
         Distance between the elements of the kernel.
@@ -70,7 +71,7 @@ class Conv(Layer):
     kernel_size: PerAxis
     _: KW_ONLY
     stride: PerAxis = 1
-    padding: PaddingLike = "valid"
+    padding: ConvPaddingLike = "valid"
     dilation: PerAxis = 1
     groups: int = 1
     bias: bool = True
@@ -126,7 +127,7 @@ class DepthwiseConv(Layer):
     _: KW_ONLY
     multiplier: int = 1
     stride: PerAxis = 1
-    padding: PaddingLike = "valid"
+    padding: ConvPaddingLike = "valid"
     dilation: PerAxis = 1
     bias: bool = True
     flip: bool = False

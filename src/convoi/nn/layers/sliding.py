@@ -9,6 +9,7 @@ from convoi.checks import check_flag
 from convoi.errors import ArgumentError
 from convoi.nn.layers.arguments import (
     check_axes,
+    check_conv_padding,
     check_padding,
     check_ranks,
     explicit_padding,
@@ -36,7 +37,7 @@ def check_kernel(layer: Sliding, owner: str) -> None:
         layer,
         kernel_size=check_axes(layer.kernel_size, "kernel_size", owner, minimum=1),
         stride=check_axes(layer.stride, "stride", owner, minimum=1),
-        padding=check_padding(layer.padding, "padding", owner),
+        padding=check_conv_padding(layer.padding, "padding", owner),
         dilation=check_axes(layer.dilation, "dilation", owner, minimum=1),
         flip=check_flag(layer.flip, "flip", owner),
     )

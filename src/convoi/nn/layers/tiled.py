@@ -10,7 +10,7 @@ import numpy as np
 from convoi import ops
 from convoi.checks import check_integer, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError
-from convoi.nn.layers.arguments import PaddingLike, PerAxis, check_axes, check_ranks, for_axes
+from convoi.nn.layers.arguments import ConvPaddingLike, PerAxis, check_axes, check_ranks, for_axes
 from convoi.nn.layers.base import Layer, store
 from convoi.nn.layers.sliding import check_groups, check_kernel, convolution
 
@@ -73,7 +73,7 @@ class LocallyConnected(Layer):
     kernel_size: PerAxis
     _: KW_ONLY
     stride: PerAxis = 1
-    padding: PaddingLike = "valid"
+    padding: ConvPaddingLike = "valid"
     dilation: PerAxis = 1
     groups: int = 1
     bias: BiasLike = True
@@ -144,7 +144,7 @@ class TiledConv(Layer):
     _: KW_ONLY
     tile: PerAxis
     stride: PerAxis = 1
-    padding: PaddingLike = "valid"
+    padding: ConvPaddingLike = "valid"
     dilation: PerAxis = 1
     groups: int = 1
     bias: BiasLike = True

@@ -1,7 +1,7 @@
 """Ready networks: plain functions that return trees of layers.
 
-They take inputs with 1, 2 or 3 spatial axes, unless they say otherwise. `classes` is the number
-of outputs: one logit per class, or for regression the number of targets.
+They take inputs with 1, 2 or 3 spatial axes, unless they say otherwise (``tcn`` takes series).
+`classes` is the number of outputs: one logit per class, or for regression the number of targets.
 
 Examples
 --------
@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from convoi.nn.networks.choose import NETWORKS, auto, by_name
 from convoi.nn.networks.images import lenet5, mobilenet, resnet, two_conv, vgg
-from convoi.nn.networks.series import InceptionModule, fcn, inception_time
+from convoi.nn.networks.inception import InceptionModule, inception_time, lite
+from convoi.nn.networks.series import fcn, resnet_1d, tcn
 
 __all__ = [
     "NETWORKS",
@@ -25,8 +26,11 @@ __all__ = [
     "fcn",
     "inception_time",
     "lenet5",
+    "lite",
     "mobilenet",
     "resnet",
+    "resnet_1d",
+    "tcn",
     "two_conv",
     "vgg",
 ]

@@ -11,7 +11,8 @@ from convoi.checks import check_choice, check_integer
 from convoi.errors import ArgumentTypeError
 from convoi.nn.layers import Dense, ReLU, Sequential
 from convoi.nn.networks.images import lenet5, mobilenet, resnet, two_conv, vgg
-from convoi.nn.networks.series import fcn, inception_time
+from convoi.nn.networks.inception import inception_time, lite
+from convoi.nn.networks.series import fcn, resnet_1d, tcn
 from convoi.nn.trace import check_input_shape
 
 if TYPE_CHECKING:
@@ -119,8 +120,11 @@ NETWORKS: Mapping[str, Callable[..., Sequential]] = MappingProxyType(
         "fcn": fcn,
         "inception_time": inception_time,
         "lenet5": lenet5,
+        "lite": lite,
         "mobilenet": mobilenet,
         "resnet": resnet,
+        "resnet_1d": resnet_1d,
+        "tcn": tcn,
         "two_conv": two_conv,
         "vgg": vgg,
     }

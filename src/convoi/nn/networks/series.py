@@ -1,23 +1,15 @@
-"""Networks for time series."""
+"""Networks for time series: plain, residual and causal stacks of convolutions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from convoi.checks import check_integer, check_real
+from convoi.nn.layers import BatchNorm, Dropout, Layer, ReLU, Residual, Sequential
+from convoi.nn.networks.parts import conv_norm, series_head
 
-from convoi import ops
-from convoi.checks import check_integer, refusal
-from convoi.errors import ArgumentError
-from convoi.nn.layers import BatchNorm, Conv, Layer, MaxPool, ReLU, Residual, Sequential
-from convoi.nn.networks.parts import conv_norm, head
-
-if TYPE_CHECKING:
-    from convoi.nn.layers.base import Tracer
-
-__all__ = ["InceptionModule", "fcn", "inception_time"]
+__all__ = ["fcn", "resnet_1d", "tcn"]
 
 
-def fcn(classes: int = 2, width: int = 128) -> Sequential:
+def fcn(classes: int = 2, width: int = 128, *, per_step: bool = False) -> Sequential:
     """Return the fully convolutional network for time series.
 
     Three convolutions of sizes 8, 5 and 3, each with batch normalisation and a rectifier; their
@@ -29,6 +21,9 @@ def fcn(classes: int = 2, width: int = 128) -> Sequential:
         Number of outputs.
     width : int
         Filters of the first and last convolution; the second has twice as many.
+    per_step : bool
+        Whether there are outputs for each time step, shape ``(classes, time)``, instead of the
+        mean over time.
 
     Returns
     -------
@@ -57,75 +52,25 @@ def fcn(classes: int = 2, width: int = 128) -> Sequential:
     layers: list[Layer] = []
     for filters, size in ((width, 8), (2 * width, 5), (width, 3)):
         layers += [*conv_norm(filters, size, padding="same"), ReLU()]
-    return Sequential(*layers, *head(classes, 0, "fcn"))
+    return Sequential(*layers, *series_head(classes, 0, "fcn", per_step=per_step))
 
 
-@dataclass(frozen=True, repr=False)
-class InceptionModule(Layer):
-    """The module of InceptionTime: convolutions at three scales, and maxima beside them.
+def resnet_1d(classes: int = 2, width: int = 64, *, per_step: bool = False) -> Sequential:
+    """Return the residual network for time series.
 
-    A convolution of size 1 reduces several channels to `width`. Convolutions of sizes
-    `kernel_size`, a half and a quarter of it filter them. Beside it, the input's maxima of three
-    go through a convolution of size 1. All are put behind one another and normalised.
-
-    Parameters
-    ----------
-    width : int
-        Filters of each of the four branches.
-    kernel_size : int
-        Size of the longest convolution, at least 4.
-
-    Raises
-    ------
-    ArgumentError, ArgumentTypeError
-        If an argument has a type or value that it may not have.
-
-    Examples
-    --------
-    >>> from convoi import nn
-    >>> network = nn.Network(nn.networks.InceptionModule(32, 40), input_shape=(1, 150))
-    >>> network.output_shape
-    (128, 150)
-    """
-
-    width: int
-    kernel_size: int
-
-    def __post_init__(self) -> None:
-        """Check the arguments."""
-        check_integer(self.width, "width", "InceptionModule", minimum=1)
-        check_integer(self.kernel_size, "kernel_size", "InceptionModule", minimum=4)
-
-    def trace(self, tracer: Tracer, value: str) -> str:
-        narrow = Conv(self.width, 1, bias=False)
-        several = tracer.shape(value)[0] > 1
-        reduced = tracer.layer("bottleneck", narrow, value) if several else value
-        branches = []
-        for number in range(3):
-            size = self.kernel_size // 2**number
-            conv = Conv(self.width, size, padding="same", bias=False)
-            branches.append(tracer.layer(f"scales.{number}", conv, reduced))
-        maxima = tracer.layer("maxima", MaxPool(3, stride=1, padding="same"), value)
-        branches.append(tracer.layer("projection", narrow, maxima))
-        merged = tracer.operation(ops.Concatenate(), *branches, name="merged")
-        return tracer.layer("relu", ReLU(), tracer.layer("norm", BatchNorm(), merged))
-
-
-def inception_time(
-    classes: int = 2, width: int = 32, *, depth: int = 6, kernel_size: int = 40
-) -> Sequential:
-    """Return one network of InceptionTime, for time series.
+    Three blocks of three convolutions, of sizes 8, 5 and 3 with batch normalisation. The shortcut
+    of each block is a convolution of size 1; in the last block, whose shape stays, it is a batch
+    normalisation alone.
 
     Parameters
     ----------
     classes : int
         Number of outputs.
     width : int
-        Filters of each of a module's four branches.
-    depth : int
-        Number of modules, a multiple of 3: a shortcut spans three.
-    kernel_size : int
-        Size of the longest convolution of a module, at least 4.
+        Filters of the first block; the other two have twice as many.
+    per_step : bool
+        Whether there are outputs for each time step, shape ``(classes, time)``, instead of the
+        mean over time.
 
     Returns
     -------
@@ -139,25 +84,95 @@ def inception_time(
 
     References
     ----------
-    H. Ismail Fawaz et al., "InceptionTime: finding AlexNet for time series classification", Data
-    Mining and Knowledge Discovery 34, 2020.
+    Z. Wang et al., "Time series classification from scratch with deep neural networks: a strong
+    baseline", IJCNN 2017.
 
     Examples
     --------
     >>> from convoi import nn
-    >>> network = nn.Network(nn.networks.inception_time(3), input_shape=(1, 150))
+    >>> network = nn.Network(nn.networks.resnet_1d(3), input_shape=(1, 150))
     >>> network.summary(show=False).trainable
-    420579
+    503235
     """
-    classes = check_integer(classes, "classes", "inception_time", minimum=1)
-    width = check_integer(width, "width", "inception_time", minimum=1)
-    depth = check_integer(depth, "depth", "inception_time", minimum=3)
-    kernel_size = check_integer(kernel_size, "kernel_size", "inception_time", minimum=4)
-    if depth % 3:
-        raise ArgumentError(refusal("depth", "inception_time", "a multiple of 3", depth))
-    module = InceptionModule(width, kernel_size)
-    shortcut = Sequential(*conv_norm(4 * width, 1))
+    classes = check_integer(classes, "classes", "resnet_1d", minimum=1)
+    width = check_integer(width, "width", "resnet_1d", minimum=1)
     layers: list[Layer] = []
-    for _ in range(depth // 3):
-        layers += [Residual(Sequential(module, module, module), shortcut), ReLU()]
-    return Sequential(*layers, *head(classes, 0, "inception_time"))
+    for filters, changes in ((width, True), (2 * width, True), (2 * width, False)):
+        body = [
+            *conv_norm(filters, 8, padding="same"), ReLU(),
+            *conv_norm(filters, 5, padding="same"), ReLU(),
+            *conv_norm(filters, 3, padding="same"),
+        ]  # fmt: skip
+        shortcut = conv_norm(filters, 1) if changes else [BatchNorm()]
+        layers += [Residual(Sequential(*body), Sequential(*shortcut)), ReLU()]
+    return Sequential(*layers, *series_head(classes, 0, "resnet_1d", per_step=per_step))
+
+
+def tcn(
+    classes: int = 2,
+    width: int = 64,
+    *,
+    depth: int = 6,
+    kernel_size: int = 3,
+    dropout: float = 0.0,
+    per_step: bool = False,
+) -> Sequential:
+    """Return a temporal convolutional network: a causal stack whose dilation doubles.
+
+    Block *i* has two causal convolutions of dilation ``2 ** i`` with batch normalisation (the
+    paper has weight normalisation), and a shortcut. An output depends on the
+    ``1 + 2 * (kernel_size - 1) * (2 ** depth - 1)`` inputs up to its own time step, and on none
+    after it.
+
+    Parameters
+    ----------
+    classes : int
+        Number of outputs.
+    width : int
+        Filters of each convolution.
+    depth : int
+        Number of blocks.
+    kernel_size : int
+        Size of the convolutions.
+    dropout : float
+        Rate of dropout behind each rectifier of a block; 0 leaves it out.
+    per_step : bool
+        Whether there are outputs for each time step, shape ``(classes, time)``, instead of the
+        mean over time.
+
+    Returns
+    -------
+    Sequential
+        The layers, for samples of shape (channels, time) only.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        If an argument has a type or value that it may not have.
+
+    References
+    ----------
+    S. Bai, J. Z. Kolter and V. Koltun, "An empirical evaluation of generic convolutional and
+    recurrent networks for sequence modeling", arXiv:1803.01271, 2018.
+
+    Examples
+    --------
+    >>> from convoi import nn
+    >>> layers = nn.networks.tcn(3, per_step=True)
+    >>> nn.Network(layers, input_shape=(1, 150)).output_shape
+    (3, 150)
+    """
+    classes = check_integer(classes, "classes", "tcn", minimum=1)
+    width = check_integer(width, "width", "tcn", minimum=1)
+    depth = check_integer(depth, "depth", "tcn", minimum=1)
+    kernel_size = check_integer(kernel_size, "kernel_size", "tcn", minimum=1)
+    rate = check_real(dropout, "dropout", "tcn", minimum=0, maximum=1, exclude_maximum=True)
+    layers: list[Layer] = []
+    for number in range(depth):
+        body: list[Layer] = []
+        for _ in range(2):
+            body += conv_norm(width, kernel_size, padding="causal", dilation=2**number)
+            body += [ReLU(), *([Dropout(rate)] if rate else [])]
+        shortcut = Sequential(*conv_norm(width, 1)) if number == 0 else None
+        layers += [Residual(Sequential(*body), shortcut), ReLU()]
+    return Sequential(*layers, *series_head(classes, 0, "tcn", per_step=per_step))
