@@ -13,7 +13,12 @@ from convoi.version import __version__
 
 if TYPE_CHECKING:
     from convoi import data, errors, inspection, nn, signal, training
-    from convoi.estimators import ImageClassifier, ImageRegressor
+    from convoi.estimators import (
+        ImageClassifier,
+        ImageRegressor,
+        SeriesClassifier,
+        SeriesRegressor,
+    )
     from convoi.nn.network import Network, load
     from convoi.signal import convolve, correlate, find, match
 
@@ -21,6 +26,8 @@ __all__ = [
     "ImageClassifier",
     "ImageRegressor",
     "Network",
+    "SeriesClassifier",
+    "SeriesRegressor",
     "__version__",
     "convolve",
     "correlate",
@@ -41,6 +48,8 @@ _HOMES = {
     "ImageClassifier": "convoi.estimators",
     "ImageRegressor": "convoi.estimators",
     "Network": "convoi.nn.network",
+    "SeriesClassifier": "convoi.estimators",
+    "SeriesRegressor": "convoi.estimators",
     "convolve": "convoi.signal",
     "correlate": "convoi.signal",
     "data": "convoi.data",

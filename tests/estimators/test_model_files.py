@@ -123,7 +123,7 @@ def test_labels_that_a_file_cannot_hold_are_refused(path):
 def test_a_file_of_another_estimator_is_refused(path):
     ImageRegressor(**QUICK).fit(*brightness()).save(path)
     with pytest.raises(
-        ModelFileError, match=r"It holds an ImageRegressor, which ImageRegressor\.load"
+        ModelFileError, match=r"It holds a model of ImageRegressor, which ImageRegressor\.load"
     ):
         ImageClassifier.load(path)
 

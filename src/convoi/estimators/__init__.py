@@ -6,5 +6,14 @@ from convoi.estimators.classifier import ImageClassifier
 from convoi.estimators.layout import PixelFormat
 from convoi.estimators.loading import load_estimator
 from convoi.estimators.regressor import ImageRegressor
+from convoi.estimators.series_classifier import SeriesClassifier
+from convoi.estimators.series_regressor import SeriesRegressor
 
-__all__ = ["ImageClassifier", "ImageRegressor", "PixelFormat", "load_estimator"]
+__all__ = [
+    "ImageClassifier",
+    "ImageRegressor",
+    "PixelFormat",
+    "SeriesClassifier",
+    "SeriesRegressor",
+    "load_estimator",
+]

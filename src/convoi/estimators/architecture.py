@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from convoi.compiler.pipeline import Precision
     from convoi.estimators.layout import SampleLayout
     from convoi.estimators.training_set import TrainingSet
+    from convoi.ops import Shape
 
 NetworkLike: TypeAlias = "str | Layer | Callable[[int], Layer]"
 """A name, layers, or a function from the number of outputs to layers."""
@@ -50,7 +51,7 @@ def build_network(
     ShapeError
         If the layers cannot take the samples, or have another output.
     """
-    layers = _layers(network, layout, len(data), outputs, owner)
+    layers = _layers(network, layout.input_shape, len(data), outputs, owner)
     body = tuple(layers) if isinstance(layers, Sequential) else (layers,)
     try:
         built = Network(
@@ -67,23 +68,56 @@ def build_network(
             f"{error} X has flat rows of {layout.size} values: for images, set image_shape to "
             f"their (height, width) or (height, width, channels) in {owner}."
         ) from error
-    if built.output_shape != (outputs,):
-        raise ShapeError(
-            f"The network of {owner} must have outputs of shape ({outputs},), one for each class "
-            f"or target. Got {built.output_shape} instead. Let it end in Dense({outputs})."
-        )
+    _check_outputs(built, outputs, owner)
     mean, std = channel_statistics(data.X, data.weight)
     built.parameters = {**built.parameters, "0.mean": mean, "0.std": std}
     return built
 
 
+def build_series_network(
+    network: NetworkLike,
+    input_shape: Shape,
+    samples: int,
+    outputs: int,
+    *,
+    seed: int | None,
+    threads: int | None,
+    precision: Precision,
+    owner: str,
+) -> Network:
+    """Return a new network for series, which are normalised before they reach it.
+
+    Raises
+    ------
+    ShapeError
+        If the layers cannot take the series, or have another output.
+    """
+    built = Network(
+        _layers(network, input_shape, samples, outputs, owner),
+        input_shape,
+        random_state=seed,
+        threads=threads,
+        precision=precision,
+    )
+    _check_outputs(built, outputs, owner)
+    return built
+
+
+def _check_outputs(network: Network, outputs: int, owner: str) -> None:
+    if network.output_shape != (outputs,):
+        raise ShapeError(
+            f"The network of {owner} must have outputs of shape ({outputs},), one for each class "
+            f"or target. Got {network.output_shape} instead. Let it end in Dense({outputs})."
+        )
+
+
 def _layers(
-    network: NetworkLike, layout: SampleLayout, samples: int, outputs: int, owner: str
+    network: NetworkLike, input_shape: Shape, samples: int, outputs: int, owner: str
 ) -> Layer:
     if isinstance(network, Layer):
         return network
     if network == "auto":
-        return networks.auto(layout.input_shape, samples=samples, classes=outputs)
+        return networks.auto(input_shape, samples=samples, classes=outputs)
     if isinstance(network, str):
         return networks.by_name(network, classes=outputs)
     made = network(outputs)

@@ -1,4 +1,4 @@
-"""What the image estimators have in common."""
+"""What all estimators have in common: training one or several networks on checked samples."""
 
 from __future__ import annotations
 
@@ -9,28 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from convoi.data import Dataset
-from convoi.errors import DataError
-from convoi.estimators.architecture import build_network
+from convoi.errors import ArgumentError, DataError
 from convoi.estimators.incremental import Incremental, Pass
-from convoi.estimators.layout import (
-    PixelFormat,
-    SampleLayout,
-    check_image_shape,
-    dataset_layout,
-    training_layout,
-)
 from convoi.estimators.parameters import Parameters, is_auto
 from convoi.estimators.persistence import Persistent
 from convoi.estimators.recipes import choose_recipe
-from convoi.estimators.training_set import (
-    Objective,
-    TrainingSet,
-    check_finite,
-    training_set,
-)
+from convoi.estimators.training_set import TrainingSet, training_set
 from convoi.estimators.workers import one_thread_in_workers
 from convoi.training import History, fit
 from convoi.training.augment import as_augment
@@ -46,7 +33,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from convoi.estimators.recipes import Recipe
-    from convoi.nn import Network
+    from convoi.estimators.training_set import Objective
+    from convoi.nn import Network, UnequalSeries
+    from convoi.ops import Shape
     from convoi.training import Callback, Checkpoint
 
 _VALIDATION_FRACTION = 0.1  # set aside where early stopping needs some and none is given
@@ -59,8 +48,8 @@ class Run:
 
     Attributes
     ----------
-    network : Network or None
-        What to go on with; None starts with a new network.
+    networks : sequence of Network
+        What to go on with; without any, new ones are made.
     validation : Dataset or None
         What to measure the network on after each epoch.
     callbacks, checkpoint, resume
@@ -69,7 +58,7 @@ class Run:
         Whether mirrored images are as good, so that ``"auto"`` may mirror them.
     """
 
-    network: Network | None = None
+    networks: Sequence[Network] = ()
     validation: Dataset | None = None
     callbacks: Sequence[Callback] = ()
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None
@@ -77,48 +66,20 @@ class Run:
     mirrored: bool = False
 
 
-class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
-    """Base of the image estimators."""
+class NetworkEstimator(Persistent, Parameters, BaseEstimator, ABC):
+    """Base of the estimators."""
 
     network_: Network
     history_: History
-    image_shape_: tuple[int, ...]
-    pixel_format_: PixelFormat
     n_features_in_: int
     _incremental: Incremental | None
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Train a network on images.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, height, width), (n, height, width, channels) or (n, values)
-            Images of any real dtype. Flat rows are images if ``image_shape`` is set, and else
-            rows of values without neighbours.
-        y : array-like of shape (n,)
-            Labels of any type for a classifier; values for a regressor, also several per sample,
-            shape (n, outputs).
-        sample_weight : array-like of shape (n,), optional
-            How much each sample counts. Weight 2 is the same as giving the sample twice, weight
-            0 as leaving it out.
-
-        Returns
-        -------
-        self
-            The estimator, fitted.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the data or a parameter cannot be used; the message names the sample or the
-            parameter. Convoi's own errors derive from these.
-        KeyboardInterrupt
-            After Ctrl-C; the estimator then predicts with the network as far as it was trained.
-        """
+        """Train a network on samples."""
         self._check_parameters()
-        network = getattr(self, "network_", None) if self.warm_start else None
-        data = self._training_set(X, y, sample_weight, reset=network is None)
-        return self._train(data, Run(network))
+        networks = self._trained() if self.warm_start else ()
+        data = self._training_set(X, y, sample_weight, reset=not networks)
+        return self._train(data, Run(networks))
 
     def fit_dataset(
         self,
@@ -134,7 +95,7 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
         Parameters
         ----------
         dataset : Dataset
-            Images with labels or values, as :func:`convoi.data.open_source` gives them. Those
+            Samples with labels or values, as :func:`convoi.data.open_source` gives them. Those
             that lie in files are read as they are needed.
         validation : Dataset, optional
             What the network is measured on after each epoch, instead of a part of ``dataset``.
@@ -153,14 +114,13 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
         Raises
         ------
         DataError
-            If the samples are no images, or have no labels of the estimator's kind.
+            If the samples have another form, or no labels of the estimator's kind.
         ArgumentError, ArgumentTypeError, CheckpointError, DivergenceError
             See :func:`convoi.training.fit`.
         """
         self._check_parameters()
+        self._learn_form(dataset)
         y = self._encode_dataset(dataset, reset=True)
-        layout = dataset_layout(dataset.sample_shape, type(self).__name__)
-        self._set_layout(layout, PixelFormat.of_dataset(dataset))
         if isinstance(dataset.X, np.ndarray):
             weight = np.ones(len(dataset))
             data = training_set(dataset.X, y, weight, mapped=isinstance(dataset.X, np.memmap))
@@ -175,10 +135,53 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
         )
         return self._train(data, run)
 
-    def __sklearn_tags__(self) -> Any:  # noqa: ANN401 - scikit-learn's Tags, which are untyped
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
+    @property
+    @abstractmethod
+    def _input_shape(self) -> Shape:
+        """The shape of a sample as a network takes it, of the longest one where they differ."""
+
+    @abstractmethod
+    def _samples(self, X: Any, *, reset: bool) -> NDArray[Any] | UnequalSeries:  # noqa: ANN401 - any container
+        """Return samples after all checks; learn their form if ``reset``."""
+
+    @abstractmethod
+    def _learn_form(self, dataset: Dataset) -> None:
+        """Learn the form of the samples of a data set."""
+
+    @abstractmethod
+    def _check_form(self, dataset: Dataset) -> None:
+        """Raise unless a data set has samples of the form that was learned."""
+
+    @abstractmethod
+    def _new_network(self, data: TrainingSet, objective: Objective, seed: int | None) -> Network:
+        """Return a network that is to be trained."""
+
+    def _prepared(self, data: TrainingSet, *, reset: bool) -> TrainingSet:
+        """Return samples as a network takes them; ``reset``: learn from them how."""
+        del reset  # most networks do it themselves
+        return data
+
+    def _inputs(self, samples: Any) -> Any:  # noqa: ANN401 - an array or series
+        """Return checked samples as the trained network takes them."""
+        return samples
+
+    def _from_dataset(self, samples: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
+        """Return samples of a data set as the trained network takes them."""
+        del dataset
+        return samples
+
+    def _trained(self) -> Sequence[Network]:
+        """Return the networks that were trained before."""
+        return (self.network_,) if hasattr(self, "network_") else ()
+
+    def _keep(self, networks: Sequence[Network]) -> None:
+        """Keep the networks that are trained, which may be trained further."""
+        (self.network_,) = networks
+
+    def _members(self, recipe: Recipe) -> int:
+        """Return how many networks are trained."""
+        del recipe
+        return 1
 
     @abstractmethod
     def _check_target(self, y: ArrayLike) -> NDArray[Any]:
@@ -231,77 +234,79 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
         codes = self._encode(target, weight > 0, reset=reset and not known_target)
         return training_set(samples, codes, weight, mapped=mapped)
 
-    def _samples(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
-        """Return samples as a network takes them; learn their layout if ``reset``."""
-        flat = (X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim) <= 2
-        array: NDArray[Any] = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype="numeric",
-            ensure_2d=flat,
-            allow_nd=True,
-            ensure_all_finite=False,
-        )
-        owner = type(self).__name__
-        if reset:
-            image_shape = check_image_shape(self.image_shape, owner)
-            layout = training_layout(array, image_shape, owner)
-            self._set_layout(layout, PixelFormat.of_array(array))
-        else:
-            layout = SampleLayout(self.image_shape_)
-            layout.check(array, owner)
-        check_finite(array)
-        return layout.samples(array)
-
-    def _set_layout(self, layout: SampleLayout, pixel_format: PixelFormat) -> None:
-        self.image_shape_ = layout.shape
-        self.pixel_format_ = pixel_format
-        self.n_features_in_ = layout.size
-
     def _train(self, data: TrainingSet, run: Run) -> Self:
-        """Train a network, the old one or a new one, and keep it."""
+        """Train networks, the old ones or new ones, and keep them."""
         self._incremental = None
-        recipe = choose_recipe(SampleLayout(self.image_shape_).input_shape, len(data))
-        objective = self._objective(data, recipe, reset=run.network is None)
-        seeds = self._seeds()
+        reset = not run.networks
+        data = self._prepared(data, reset=reset)
+        recipe = choose_recipe(self._input_shape, len(data))
+        objective = self._objective(data, recipe, reset=reset)
+        members = len(run.networks) or self._members(recipe)
+        self._check_run(run, members)
+        seeds = self._seeds(members)
+        networks = list(run.networks)
+        histories = []
+        with one_thread_in_workers():
+            for number, (first, second) in enumerate(seeds):
+                if number == len(networks):
+                    networks.append(self._new_network(data, objective, first))
+                # Kept before it is trained, and when training is interrupted, too.
+                self._keep(networks)
+                try:
+                    histories.append(self._fit(networks[number], objective, recipe, run, second))
+                finally:
+                    self._keep(networks)
+        self.history_ = histories[0]
+        return self
+
+    def _fit(
+        self,
+        network: Network,
+        objective: Objective,
+        recipe: Recipe,
+        run: Run,
+        seed: int | None,
+    ) -> History:
         augment = recipe.augmentation(run.mirrored) if is_auto(self.augment) else self.augment
         rate = recipe.learning_rate if is_auto(self.learning_rate) else self.learning_rate
-        with one_thread_in_workers():
-            # Set at once, so that a run that is interrupted leaves what it has reached.
-            self.network_ = run.network or self._new_network(data, objective, seeds[0])
-            self.history_ = fit(
-                self.network_,
-                objective.data.X,
-                objective.data.y,
-                epochs=recipe.epochs if is_auto(self.epochs) else self.epochs,
-                batch_size=recipe.batch_size if is_auto(self.batch_size) else self.batch_size,
-                optimizer=recipe.optimizer if is_auto(self.optimizer) else self.optimizer,
-                learning_rate=rate,
-                schedule=self.schedule,
-                loss=objective.loss,
-                augment=augment,
-                validation_data=self._validation_of(run),
-                sample_weight=objective.data.weight,
-                callbacks=run.callbacks,
-                early_stopping=self.early_stopping,
-                checkpoint=run.checkpoint,
-                resume=run.resume,
-                random_state=seeds[1],
-                threads=self.threads,
-                precision=self.precision,
-                verbose=self.verbose,
+        return fit(
+            network,
+            objective.data.X,
+            objective.data.y,
+            epochs=recipe.epochs if is_auto(self.epochs) else self.epochs,
+            batch_size=recipe.batch_size if is_auto(self.batch_size) else self.batch_size,
+            optimizer=recipe.optimizer if is_auto(self.optimizer) else self.optimizer,
+            learning_rate=rate,
+            schedule=self.schedule,
+            loss=objective.loss,
+            augment=augment,
+            validation_data=self._validation_of(run),
+            sample_weight=objective.data.weight,
+            callbacks=run.callbacks,
+            early_stopping=self.early_stopping,
+            checkpoint=run.checkpoint,
+            resume=run.resume,
+            random_state=seed,
+            threads=self.threads,
+            precision=self.precision,
+            verbose=self.verbose,
+        )
+
+    def _check_run(self, run: Run, members: int) -> None:
+        if run.checkpoint is not None and members > 1:
+            raise ArgumentError(
+                f"A checkpoint of {type(self).__name__} holds the run of one network, and "
+                f"{members} are trained. Set ensemble=1, or leave the checkpoint out."
             )
-        return self
 
     def _train_once(self, data: TrainingSet) -> Self:
         """Use each sample once, to train the old network further or a new one."""
         owner = type(self).__name__
-        layout = SampleLayout(self.image_shape_)
-        recipe = choose_recipe(layout.input_shape, len(data))
         network: Network | None = getattr(self, "network_", None)
+        data = self._prepared(data, reset=network is None)
+        recipe = choose_recipe(self._input_shape, len(data))
         objective = self._objective(data, recipe, reset=network is None)
-        seeds = self._seeds()
+        seeds = self._seeds(1)[0]
         chosen = recipe.optimizer if is_auto(self.optimizer) else self.optimizer
         optimizer = as_optimizer(chosen, owner)
         augment = recipe.augment if is_auto(self.augment) else self.augment
@@ -310,7 +315,7 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
             optimizer=optimizer,
             learning_rate=optimizer.default_learning_rate if is_auto(rate) else rate,
             batch_size=recipe.batch_size if is_auto(self.batch_size) else self.batch_size,
-            augment=as_augment(augment, layout.input_shape[1:], owner),
+            augment=as_augment(augment, self._input_shape[1:], owner),
             seed=seeds[1],
         )
         with one_thread_in_workers():
@@ -324,27 +329,17 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
         before = self.history_.epochs if hasattr(self, "history_") else ()
         record = replace(record, epoch=before[-1].epoch + 1 if before else 1)
         self.history_ = History((*before, record), monitor="loss", reason="epochs")
-        self.network_, self._incremental = network, trainer
+        self._keep([network])
+        self._incremental = trainer
         return self
 
-    def _new_network(self, data: TrainingSet, objective: Objective, seed: int | None) -> Network:
-        return build_network(
-            self.network,
-            SampleLayout(self.image_shape_),
-            data,
-            objective.outputs,
-            seed=seed,
-            threads=self.threads,
-            precision=self.precision,
-            owner=type(self).__name__,
-        )
-
-    def _seeds(self) -> tuple[int | None, int | None]:
-        """Return seeds for the initial parameters and for training."""
+    def _seeds(self, members: int) -> list[tuple[int | None, int | None]]:
+        """Return seeds for the initial parameters and for training of each network."""
         if self.random_state is None:
-            return None, None
-        first, second = check_random_state(self.random_state).randint(2**31 - 1, size=2)
-        return int(first), int(second)
+            return [(None, None)] * members
+        source = check_random_state(self.random_state)
+        drawn = source.randint(2**31 - 1, size=2 * members).tolist()
+        return list(zip(drawn[::2], drawn[1::2], strict=True))
 
     def _validation_of(self, run: Run) -> Any:  # noqa: ANN401 - what fit takes
         """Return what to validate on: a data set, a part of the samples or nothing."""
@@ -356,30 +351,27 @@ class ImageEstimator(Persistent, Parameters, BaseEstimator, ABC):
         return self.validation_fraction
 
     def _validation_data(self, dataset: Dataset) -> tuple[Any, NDArray[Any]]:
-        self._check_dataset(dataset)
-        return dataset.X, self._scaled(self._encode_dataset(dataset, reset=False))
+        self._check_form(dataset)
+        y = self._scaled(self._encode_dataset(dataset, reset=False))
+        return self._inputs(dataset.X), y
 
     def _outputs(self, X: ArrayLike | Dataset) -> NDArray[np.float64]:
         """Return what the network makes of samples, (n, outputs)."""
         check_is_fitted(self, "network_")
         if not isinstance(X, Dataset):
-            samples = self._samples(X, reset=False)
+            samples = self._inputs(self._samples(X, reset=False))
             with one_thread_in_workers():
-                return self.network_(samples).astype(np.float64)
-        self._check_dataset(X)
+                return self._output(samples).astype(np.float64)
+        self._check_form(X)
         source = X.source
         outputs = np.empty((len(X), *self.network_.output_shape))
         with one_thread_in_workers():
             for start in range(0, len(X), _READ_SAMPLES):
                 rows = np.arange(start, min(start + _READ_SAMPLES, len(X)))
-                samples = self.pixel_format_.scaled(source.take(rows), X.value_range)
-                outputs[rows] = self.network_(samples)
+                samples = self._from_dataset(source.take(rows), X)
+                outputs[rows] = self._output(samples)
         return outputs
 
-    def _check_dataset(self, dataset: Dataset) -> None:
-        expected = SampleLayout(self.image_shape_).input_shape
-        if dataset.sample_shape != expected:
-            raise DataError(
-                f"The data set {dataset.name!r} has samples of shape {dataset.sample_shape}, and "
-                f"{type(self).__name__} was fitted with samples of shape {expected}."
-            )
+    def _output(self, samples: Any) -> NDArray[Any]:  # noqa: ANN401 - an array or series
+        """Return what the network makes of samples that it takes."""
+        return self.network_(samples)

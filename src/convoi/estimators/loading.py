@@ -9,6 +9,8 @@ from convoi.errors import ModelFileError
 from convoi.estimators.classifier import ImageClassifier
 from convoi.estimators.persistence import kind_of
 from convoi.estimators.regressor import ImageRegressor
+from convoi.estimators.series_classifier import SeriesClassifier
+from convoi.estimators.series_regressor import SeriesRegressor
 from convoi.nn.model_file import read_model
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ def load_estimator(
     *,
     threads: int | None = None,
     precision: Precision = "default",
-) -> ImageClassifier | ImageRegressor:
+) -> ImageClassifier | ImageRegressor | SeriesClassifier | SeriesRegressor:
     """Read an estimator from a file that its ``save`` or ``convoi train`` wrote.
 
     Parameters
@@ -32,7 +34,7 @@ def load_estimator(
 
     Returns
     -------
-    ImageClassifier or ImageRegressor
+    ImageClassifier, ImageRegressor, SeriesClassifier or SeriesRegressor
         Fitted.
 
     Raises
@@ -48,6 +50,6 @@ def load_estimator(
             f"The model file {os.fspath(path)!r} holds a network, but not what it takes and what "
             "its outputs mean. Load it with convoi.load."
         ) from error
-    classes = (ImageClassifier, ImageRegressor)
+    classes = (ImageClassifier, ImageRegressor, SeriesClassifier, SeriesRegressor)
     cls = next(cls for cls in classes if cls.kind == kind)
     return cls.load(path, threads=threads, precision=precision)

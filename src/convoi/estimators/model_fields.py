@@ -81,6 +81,14 @@ def list_of(
     return values
 
 
+def size_of(extra: dict[str, Any], key: str) -> int:
+    """Return an entry that is a number of things, at least one."""
+    value = extra.get(key)
+    if not is_size(value):
+        refuse(f"The entry {key!r} is invalid: {describe(value)}.")
+    return int(value)  # type: ignore[arg-type]  # it is an int
+
+
 def is_size(value: object) -> bool:
     """Tell whether a value can be the length of an axis."""
     return is_integer(value) and 0 < value < 2**31  # type: ignore[operator]  # it is an int

@@ -1,11 +1,11 @@
-"""The parameters that the image estimators have in common, and their checks."""
+"""The parameters that estimators have in common, and their checks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from convoi.checks import check_flag, check_integer, check_real, refusal
+from convoi.checks import check_choice, check_flag, check_integer, check_real, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError
 from convoi.estimators.architecture import check_network
 from convoi.estimators.layout import check_image_shape
@@ -27,17 +27,22 @@ if TYPE_CHECKING:
 Auto = Literal["auto"]
 """The value of a parameter that :mod:`convoi.estimators.recipes` is to choose."""
 
+Normalize = Literal["channel", "series"]
+"""Whose mean and deviation series are brought to 0 and 1 with: the training set's, or their own."""
+
+Missing = Literal["error", "mask"]
+"""What becomes of NaN in series."""
+
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class Parameters:
-    """What the constructors of the estimators take; :class:`ImageClassifier` documents it.
+    """What the constructors of all estimators take; :class:`ImageClassifier` documents it.
 
     As fields of a dataclass they are listed once. They keep what they are given, as scikit-learn
     wants it: ``fit`` checks them.
     """
 
     network: NetworkLike = field(default="auto", kw_only=False)
-    image_shape: Sequence[int] | None = None
     epochs: int | Auto = "auto"
     batch_size: int | Auto = "auto"
     optimizer: Optimizer | str = "auto"
@@ -56,7 +61,6 @@ class Parameters:
         """Raise ArgumentError or ArgumentTypeError unless each parameter has a value it may."""
         owner = type(self).__name__
         check_network(self.network, owner)
-        check_image_shape(self.image_shape, owner)
         check_integer_or_auto(self.epochs, "epochs", owner)
         check_integer_or_auto(self.batch_size, "batch_size", owner)
         if not is_auto(self.optimizer):
@@ -81,6 +85,34 @@ class Parameters:
         check_precision(self.precision, owner)
         if not is_auto(self.verbose):
             check_flag(self.verbose, "verbose", owner)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class ImageParameters(Parameters):
+    """What the constructors of the image estimators take besides."""
+
+    image_shape: Sequence[int] | None = None
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_image_shape(self.image_shape, type(self).__name__)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class SeriesParameters(Parameters):
+    """What the constructors of the series estimators take besides."""
+
+    normalize: Normalize | None = "channel"
+    missing: Missing = "error"
+    ensemble: int | Auto = "auto"
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        owner = type(self).__name__
+        if self.normalize is not None:
+            check_choice(self.normalize, "normalize", owner, get_args(Normalize))
+        check_choice(self.missing, "missing", owner, get_args(Missing))
+        check_integer_or_auto(self.ensemble, "ensemble", owner)
 
 
 def is_auto(value: object) -> TypeIs[Auto]:

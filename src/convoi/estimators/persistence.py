@@ -3,13 +3,20 @@
 What an estimator knows besides its network is a dictionary in the file's metadata, see
 :mod:`convoi.nn.model_file`:
 
-===============  ==============================================================================
+===============  ===================================================================================
 Key              Value
-===============  ==============================================================================
-estimator        ``ImageClassifier`` or ``ImageRegressor``
-image_shape      The form of one sample, a list of 1 to 3 integers
-value_range      The values that stand for black and white, or null
-fit              How an image of another size is brought to that of the samples
+===============  ===================================================================================
+estimator        ``ImageClassifier``, ``ImageRegressor``, ``SeriesClassifier``, ``SeriesRegressor``
+image_shape      Of images: the form of one sample, a list of 1 to 3 integers
+value_range      Of images: the values that stand for black and white, or null
+fit              Of images: how one of another size is brought to that of the samples
+channels         Of series: their number
+length           Of series: time steps, or null where lengths differ
+normalize        Of series: ``channel``, ``series`` or null
+series_mean      Of series normalised by channel: one number for each, or null
+series_scale     Of series normalised by channel: one number for each, or null
+missing          Of series: ``error`` or ``mask``
+members          Of series: networks whose outputs the network adds up
 feature_names    Names of the columns, or null
 label_type       Of a classifier: the dtype of its labels
 labels           Of a classifier: the labels in the order of the outputs
@@ -17,7 +24,7 @@ target_mean      Of a regressor: one number for each output
 target_scale     Of a regressor: one number for each output
 single_target    Of a regressor: whether predictions are numbers, not rows of them
 history          Figures of the epochs of training, without times; may be missing
-===============  ==============================================================================
+===============  ===================================================================================
 
 Reading a file trusts nothing in it: what is missing, of another type or does not fit the network
 raises :class:`~convoi.errors.ModelFileError`.
@@ -29,14 +36,12 @@ import os
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from convoi.checks import describe
 from convoi.errors import ModelFileError
 from convoi.estimators.kept_history import described_history, history_of
-from convoi.estimators.layout import PixelFormat, SampleLayout
-from convoi.estimators.model_fields import is_size, is_text, list_of, pixel_format, refuse
+from convoi.estimators.model_fields import refuse
 from convoi.nn import Network
 from convoi.nn.model_file import read_model, write_model
 
@@ -55,9 +60,6 @@ class Persistent:
 
     network_: Network
     history_: History
-    image_shape_: tuple[int, ...]
-    pixel_format_: PixelFormat
-    n_features_in_: int
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file that ``load`` and ``convoi predict`` read.
@@ -81,14 +83,9 @@ class Persistent:
             If the file cannot be written.
         """
         check_is_fitted(self, "network_")
-        names = getattr(self, "feature_names_in_", None)
-        pixels = self.pixel_format_
         extra: dict[str, Any] = {
             "estimator": self.kind,
-            "image_shape": list(self.image_shape_),
-            "value_range": None if pixels.value_range is None else list(pixels.value_range),
-            "fit": pixels.fit,
-            "feature_names": None if names is None else list(names),
+            **self._described_samples(),
             **self._described(),
         }
         if hasattr(self, "history_"):
@@ -126,7 +123,7 @@ class Persistent:
         try:
             kind = kind_of(model.extra)
             if kind != cls.kind:
-                refuse(f"It holds an {kind}, which {kind}.load reads.")
+                refuse(f"It holds a model of {kind}, which {kind}.load reads.")
             estimator = cls(threads=threads, precision=precision)  # type: ignore[call-arg]  # of the estimators
             estimator.network_ = Network(
                 model.graph,
@@ -154,21 +151,16 @@ class Persistent:
     def _restore(self, extra: dict[str, Any], outputs: int) -> None:
         """Set the fitted attributes that only this kind of estimator has."""
 
+    @abstractmethod
+    def _described_samples(self) -> dict[str, Any]:
+        """Return the entries that tell what samples are."""
+
+    @abstractmethod
     def _restore_samples(self, extra: dict[str, Any]) -> None:
         """Set what is known of samples, after comparing it with the network."""
-        network = self.network_
-        layout = SampleLayout(tuple(list_of(extra, "image_shape", is_size, lengths=(1, 2, 3))))
-        if layout.input_shape != network.input_shape or len(network.output_shape) != 1:
-            refuse(f"Samples of shape {layout.shape} do not fit its network, {network!r}.")
-        self.image_shape_ = layout.shape
-        self.n_features_in_ = layout.size
-        self.pixel_format_ = pixel_format(extra)
-        if extra.get("feature_names") is not None:
-            names = list_of(extra, "feature_names", is_text, lengths=(layout.size,))
-            self.feature_names_in_ = np.array(names, dtype=object)
 
 
-KINDS = ("ImageClassifier", "ImageRegressor")
+KINDS = ("ImageClassifier", "ImageRegressor", "SeriesClassifier", "SeriesRegressor")
 """The kinds of estimators that files hold."""
 
 

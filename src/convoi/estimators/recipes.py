@@ -39,6 +39,8 @@ class Recipe:
         Of AdamW.
     reason : str
         Why the row is as it is.
+    ensemble : int
+        Number of networks whose predictions are averaged.
     """
 
     axes: int
@@ -50,6 +52,7 @@ class Recipe:
     label_smoothing: float
     weight_decay: float
     reason: str
+    ensemble: int = 1
 
     @property
     def optimizer(self) -> Optimizer:
@@ -65,6 +68,8 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(0, 50, 150, 32, 1e-2, None, 0.0, 0.01, "few rows: hundreds of steps take milliseconds"),
     Recipe(0, 1_000, 40, 32, 1e-2, None, 0.0, 0.01, "several hundred steps"),
     Recipe(0, 0, 20, 128, 3e-3, None, 0.0, 0.01, "many rows: an epoch has many steps"),
+    Recipe(1, 1_000, 200, 16, 5e-3, None, 0.0, 0.01, "several hundred steps", 5),
+    Recipe(1, 0, 50, 64, 5e-3, None, 0.0, 0.01, "many series: an epoch has many steps", 5),
     Recipe(2, 50, 150, 32, 5e-3, "light", 0.0, 0.01, "few images: hundreds of steps"),
     Recipe(2, 1_000, 60, 32, 5e-3, "light", 0.0, 0.01, "a thousand steps and more"),
     Recipe(2, 5_000, 40, 64, 5e-3, "light", 0.0, 0.01, "a thousand steps and more"),
@@ -79,7 +84,7 @@ def choose_recipe(input_shape: Shape, samples: int) -> Recipe:
     Parameters
     ----------
     input_shape : tuple of int
-        (channels, height, width), or (values,).
+        (channels, height, width), (channels, time) or (values,).
     samples : int
         Number of different samples.
     """

@@ -10,6 +10,7 @@ import numpy as np
 from convoi.data import Subset, as_sample_source
 from convoi.errors import DataError
 from convoi.estimators.multiset import as_multiset
+from convoi.nn import UnequalSeries
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,7 @@ class TrainingSet:
 
     Attributes
     ----------
-    X : ndarray or SampleSource, shape (n, *input_shape)
+    X : ndarray, SampleSource or UnequalSeries, shape (n, *input_shape)
         The samples.
     y : ndarray
         Class codes, int64 of shape (n,); or values, float64 of shape (n, outputs).
@@ -37,7 +38,7 @@ class TrainingSet:
         All greater than 0.
     """
 
-    X: NDArray[Any] | SampleSource
+    X: NDArray[Any] | SampleSource | UnequalSeries
     y: NDArray[Any]
     weight: NDArray[np.float64]
 
@@ -55,7 +56,7 @@ class Objective:
 
 
 def training_set(
-    X: NDArray[Any],
+    X: NDArray[Any] | UnequalSeries,
     y: NDArray[Any],
     weight: NDArray[np.float64],
     *,
@@ -66,6 +67,8 @@ def training_set(
     Samples of a large file that is memory-mapped stay in their order: to sort them would read
     the file many times.
     """
+    if isinstance(X, UnequalSeries):
+        return _series_set(X, y, weight)
     large = X.nbytes > GATHERED_BYTES
     if mapped and large:
         indices = np.flatnonzero(weight)
@@ -76,6 +79,17 @@ def training_set(
     if not large:
         return TrainingSet(X[indices], y[indices], counts)
     return TrainingSet(Subset(as_sample_source(X), indices), y[indices], counts)
+
+
+def _series_set(X: UnequalSeries, y: NDArray[Any], weight: NDArray[np.float64]) -> TrainingSet:
+    """Do as :func:`training_set`: series are equal if their lengths and values are."""
+    rows, longest = np.arange(len(X)), int(X.lengths.max())
+    if len(X) * longest * X.channels * X.dtype.itemsize > GATHERED_BYTES:
+        kept = np.flatnonzero(weight)
+        return TrainingSet(X.take(kept), y[kept], weight[kept])
+    values = X.padded(rows, longest).reshape(len(X), -1)
+    multiset = as_multiset(np.column_stack([X.lengths, values]), y, weight)
+    return TrainingSet(X.take(multiset.indices), y[multiset.indices], multiset.weight)
 
 
 def check_finite(X: NDArray[Any]) -> None:

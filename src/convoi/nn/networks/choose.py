@@ -39,7 +39,7 @@ class Rule:
 _ANY = float("inf")
 
 RULES: tuple[Rule, ...] = (
-    Rule(1, _ANY, _ANY, fcn, "the strong baseline for series of any length"),
+    Rule(1, _ANY, _ANY, lite, "TODO"),
     Rule(2, 12, _ANY, two_conv, "icons: too small to be halved more than twice"),
     Rule(
         2, 64, 2_000, lambda classes: vgg(classes, 16, dropout=0.2),

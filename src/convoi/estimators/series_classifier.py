@@ -1,0 +1,115 @@
+"""Classification of time series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from convoi.estimators.classification import Classification
+from convoi.estimators.series import SeriesEstimator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class SeriesClassifier(Classification, SeriesEstimator):
+    """Classifier of time series by convolutional networks, with scikit-learn's interface.
+
+    Series may have several channels and unequal lengths. Those are not resampled: they are padded,
+    and masks keep the padding out of convolutions, statistics and means, so that a series has the
+    same probabilities alone and among longer ones.
+
+    Parameters
+    ----------
+    network : str, Layer or callable, default='auto'
+        Name of one of :data:`convoi.nn.networks.NETWORKS`, such as ``'fcn'``, ``'resnet_1d'``,
+        ``'inception_time'``, ``'lite'`` or ``'tcn'``; or layers that end in one output per class;
+        or a function from the number of classes to such layers.
+    normalize : {'channel', 'series'} or None, default='channel'
+        What series are standardised with: mean and deviation of each channel in the training set,
+        or of each channel of the series itself, which removes its level and size; or nothing.
+    missing : {'error', 'mask'}, default='error'
+        What becomes of missing values, which are NaN. ``'mask'`` puts zero (after normalisation)
+        and adds a channel for each that tells where there are values.
+    ensemble : int or 'auto', default='auto'
+        How many networks are trained, from different initial parameters; their probabilities are
+        averaged. InceptionTime is ``network='inception_time', ensemble=5``.
+    epochs, batch_size, optimizer, learning_rate, schedule
+        As for :class:`ImageClassifier`.
+    augment : Augment, {'auto', 'light', 'natural', 'strong'} or None, default='auto'
+        As for :class:`ImageClassifier`; series of unequal length take none.
+    early_stopping, validation_fraction, random_state, threads, precision, verbose
+        As for :class:`ImageClassifier`.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on with the networks of the last fit, instead of new ones.
+    class_weight, label_smoothing
+        As for :class:`ImageClassifier`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels; output ``k`` of the network belongs to ``classes_[k]``.
+    network_ : Network
+        The trained network, whose inputs are normalised series and whose outputs are logits; for
+        an ensemble all networks in one, whose outputs are the sums of their probabilities.
+    networks_ : tuple of Network
+        The members of the ensemble; after :meth:`load` there are none.
+    members_ : int
+        How many they are.
+    normalization_ : Normalization
+        How series become inputs of the network.
+    history_ : History
+        The figures of each epoch, of the first network.
+    channels_ : int
+        Number of channels.
+    length_ : int or None
+        Number of time steps; None if the estimator was fitted with series of unequal lengths, and
+        predicts those of any.
+    n_features_in_ : int
+        Number of values of a series; of a time step, where lengths differ.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X was a data frame of numbers with string names.
+
+    See Also
+    --------
+    SeriesRegressor : Predicts values.
+    convoi.nn.Network.predict_long : Labels each time step of long recordings.
+
+    Notes
+    -----
+    The training set is taken as what it is, a set: the order of its samples does not matter, and
+    a weight is a number of repetitions.
+
+    The length that a series is padded to follows from its own length alone: 4, 6, 8, 12, 16 and
+    so on, twice per doubling. A program is compiled for each that occurs.
+
+    Examples
+    --------
+    Rising and falling series of 20 to 40 time steps:
+
+    >>> import numpy as np
+    >>> from convoi import SeriesClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.choice(["falling", "rising"], 60)
+    >>> X = [
+    ...     np.linspace(0, 1 if label == "rising" else -1, length) + rng.normal(0, 0.3, length)
+    ...     for label, length in zip(y, rng.integers(20, 40, 60))
+    ... ]
+    >>> classifier = SeriesClassifier(epochs=10, ensemble=1, random_state=0).fit(X[:40], y[:40])
+    >>> classifier.score(X[40:], y[40:]) > 0.8
+    True
+    """
+
+    kind: ClassVar[str] = "SeriesClassifier"
+    adds_probabilities: ClassVar[bool] = True
+
+    def _output(self, samples: Any) -> NDArray[Any]:  # noqa: ANN401 - an array or series
+        output = super()._output(samples)
+        if self.members_ == 1:
+            return output
+        # Logarithms of probabilities are logits.
+        smallest = np.finfo(output.dtype).tiny
+        return np.log(np.maximum(output / self.members_, smallest))
