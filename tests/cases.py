@@ -118,6 +118,9 @@ _POOLS: tuple[tuple[dict[str, Any], Shape], ...] = (
 _SHAPES: tuple[Shape, ...] = ((5,), (3, 4), (17, 2, 3), (2, 2, 1, 3))
 
 
+_EXTENTS = (ops.Extent(), ops.Extent(-2), ops.Extent(1, 2))
+
+
 def _pooled(cls: type[Any], **others: Any) -> list[Case]:
     return [_of(pool(cls, **given, **others), shape) for given, shape in _POOLS]
 
@@ -257,6 +260,14 @@ CASES: tuple[Case, ...] = (
     *(_of(ops.BatchNormBackward(eps=0.1), s, (2, s[0]), s, (2, s[0])) for s in _SHAPES),
     _of(ops.Row(0), (2, 5)),
     _of(ops.Row(1), (2, 17)),
+    *(_of(ops.Mask(extent), (3, 9), ()) for extent in _EXTENTS),
+    _of(ops.Mask(ops.Extent(), fill=-2.0), (17, 9), ()),
+    _of(ops.WindowShare(ops.Extent(), 3, 2, 1, 9), (3, 5), ()),
+    _of(ops.WindowShare(ops.Extent(1, 2), 5, 5, 0, 5), (16,), ()),
+    *(_of(ops.MaskedBatchNorm(eps=0.1, extent=e), (3, 9), ()) for e in _EXTENTS),
+    *(_of(ops.MaskedBatchMoments(extent), (3, 9), ()) for extent in _EXTENTS),
+    _of(ops.MaskedBatchNormalize(eps=0.1), (3, 9), (2, 3), ()),
+    _of(ops.MaskedBatchNormBackward(eps=0.1), (3, 9), (2, 3), (3, 9), (2, 3), ()),
     *(_of(ops.Dropout(0.5), shape) for shape in _SHAPES),
     *(_of(ops.DropoutMasked(0.3, 2), shape, ()) for shape in _SHAPES),
     _of(ops.DropoutMasked(0.0, 0), (5,), ()),
@@ -320,6 +331,10 @@ def make_inputs(
         arrays[-1] = np.asarray(rng.integers(2**63), np.uint64)
     if isinstance(op, ops.FractionalMaxPoolBackward):
         arrays[1] = op.pool.reference(arrays[0], arrays[-1])
+    if type(op).__module__ == ops.Mask.__module__:
+        arrays[-1] = rng.integers(3, 10, size=n)
+    if isinstance(op, ops.MaskedBatchNormBackward):
+        arrays[2] *= op.extent.valid(arrays[-1], 9)
     if isinstance(op, (Loss, ops.LossBackward)):
         loss = op if isinstance(op, Loss) else op.loss
         arrays[1] = make_target(loss, case.inputs[0], rng, n=n, dtype=dtype)

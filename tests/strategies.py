@@ -223,9 +223,10 @@ class _Network:
             return self.add(ops.Add(), inner, value, activated)
         return self.add(ops.Concatenate(), value, activated)
 
-    def end(self, value: str) -> str:
+    def end(self, value: str, accept: Callable[[Operation], bool]) -> str:
         """Leave the output as it is, or end in a dense layer."""
-        kind = self.draw(st.sampled_from(["as it is", "flatten", "average", "max"]))
+        kinds = ["as it is", *["flatten"] * accept(ops.Flatten()), "average", "max"]
+        kind = self.draw(st.sampled_from(kinds))
         shape = self.build.shape(value)
         if kind == "as it is":
             return value
@@ -262,7 +263,7 @@ def random_graphs(
         branching = draw(st.integers(0, 4)) == 0
         step = network.branch if branching else network.grow
         value = step(value, accept)
-    value = network.end(value)
+    value = network.end(value, accept)
     if value == INPUT:
         value = network.add(ops.ReLU(), value)
     return network.build.finish(value)

@@ -28,6 +28,8 @@ def test_the_public_names_are_pinned():
         "ImageClassifier",
         "ImageRegressor",
         "Network",
+        "SeriesClassifier",
+        "SeriesRegressor",
         "__version__",
         "convolve",
         "correlate",

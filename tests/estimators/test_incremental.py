@@ -26,14 +26,14 @@ def test_the_state_of_the_optimiser_outlives_a_call():
         positions.append(weights(classifier))
     first, second = (np.abs(end - start).mean() for start, end in pairwise(positions))
     assert second > 1.3 * first  # the second step goes on with the first
-    assert classifier._incremental.steps == 3
+    assert classifier._incremental[0].steps == 3
 
 
 def test_another_optimiser_starts_anew():
     X, y = bars()
     classifier = ImageClassifier(**QUICK).partial_fit(X, y)
     classifier.set_params(optimizer="sgd").partial_fit(X, y)
-    assert set(classifier._incremental.slots) == {"momentum"}
+    assert set(classifier._incremental[0].slots) == {"momentum"}
 
 
 def test_calls_use_other_orders_and_the_same_ones_again():
@@ -50,7 +50,7 @@ def test_fit_forgets_the_state():
     X, y = bars()
     classifier = ImageClassifier(**QUICK, epochs=1).partial_fit(X, y).fit(X, y)
     assert classifier._incremental is None
-    assert classifier.partial_fit(X, y)._incremental.steps == 1
+    assert classifier.partial_fit(X, y)._incremental[0].steps == 1
 
 
 def test_large_data_are_read_batch_by_batch(monkeypatch):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from convoi import nn
-from convoi.errors import ArgumentError, ArgumentTypeError
+from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 
 LAYERS = [
     nn.Conv(8, 3),
@@ -217,24 +217,24 @@ def test_a_sequence_of_layers_has_length_items_and_iteration():
         (
             lambda: nn.Conv(8, 3, padding="full"),
             (
-                "The 'padding' parameter of Conv must be 'valid', 'same', an integer greater than "
-                "or equal to 0, or for each spatial axis one or a pair (low, high) of them. Got "
+                "The 'padding' parameter of Conv must be 'valid', 'same', 'causal', an integer "
+                "greater than or equal to 0, or for each spatial axis one or a pair (low, high) of them. Got "
                 "'full' instead."
             ),
         ),
         (
             lambda: nn.Conv(8, 3, padding=-1),
             (
-                "The 'padding' parameter of Conv must be 'valid', 'same', an integer greater than "
-                "or equal to 0, or for each spatial axis one or a pair (low, high) of them. Got -1 "
+                "The 'padding' parameter of Conv must be 'valid', 'same', 'causal', an integer "
+                "greater than or equal to 0, or for each spatial axis one or a pair (low, high) of them. Got -1 "
                 "instead."
             ),
         ),
         (
             lambda: nn.Conv(8, 3, padding=((1, 2, 3),)),
             (
-                "The 'padding' parameter of Conv must be 'valid', 'same', an integer greater than "
-                "or equal to 0, or for each spatial axis one or a pair (low, high) of them. Got "
+                "The 'padding' parameter of Conv must be 'valid', 'same', 'causal', an integer "
+                "greater than or equal to 0, or for each spatial axis one or a pair (low, high) of them. Got "
                 "((1, 2, 3),) instead."
             ),
         ),
@@ -340,3 +340,23 @@ def test_a_class_in_place_of_a_layer_is_answered_with_the_call():
 def test_a_list_in_place_of_a_layer_is_answered_with_a_sequence():
     with pytest.raises(ArgumentTypeError, match="several layers as separate arguments"):
         nn.Sequential([nn.Conv(8, 3), nn.ReLU()])
+
+
+@pytest.mark.parametrize(
+    ("size", "dilation", "stride"), [(3, 1, 1), (4, 3, 1), (1, 2, 1), (5, 2, 3)]
+)
+def test_causal_padding_is_in_front(size, dilation, stride):
+    layer = nn.Conv(2, size, padding="causal", dilation=dilation, stride=stride)
+    (node,) = nn.trace(layer, (1, 20)).nodes
+    assert node.op.padding == ((dilation * (size - 1), 0),)
+    assert nn.trace(layer, (1, 20)).shape(node.name) == (2, -(-20 // stride))
+
+
+def test_causal_padding_is_for_series():
+    with pytest.raises(ShapeError, match="Give padding='same'"):
+        nn.trace(nn.Conv(2, 3, padding="causal"), (1, 8, 8))
+
+
+def test_pooling_has_no_causal_padding():
+    with pytest.raises(ArgumentError, match="'valid', 'same', an integer"):
+        nn.MaxPool(3, padding="causal")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convoi import Network, nn, ops
-from convoi.errors import ArgumentError, ArgumentTypeError
+from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 from convoi.graph import run
 from convoi.nn import networks
 
@@ -23,7 +23,7 @@ def count(layers, shape, kind):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("name", sorted(set(networks.NETWORKS) - {"auto"}))
+@pytest.mark.parametrize("name", sorted(set(networks.NETWORKS) - {"auto", "tcn"}))
 def test_every_network_takes_every_rank(name, shape):
     assert output_shape(networks.by_name(name, classes=7), shape) == (7,)
 
@@ -38,6 +38,10 @@ def test_every_network_takes_every_rank(name, shape):
         (networks.mobilenet(3, width=0.5), (3, 9, 8)),
         (networks.fcn(3, width=9), (2, 11)),
         (networks.inception_time(3, width=4, depth=3, kernel_size=9), (2, 11)),
+        (networks.resnet_1d(3, width=4), (2, 11)),
+        (networks.lite(3, width=4, kernel_size=9), (2, 11)),
+        (networks.tcn(3, width=4, depth=3, dropout=0.5), (2, 11)),
+        (networks.tcn(3, width=4, depth=3, per_step=True), (2, 11)),
     ],
 )
 def test_a_compiled_network_computes_what_its_graph_says(layers, shape):
@@ -73,7 +77,8 @@ def test_auto_takes_every_shape(shape, samples):
 @pytest.mark.parametrize(
     ("shape", "samples", "expected"),
     [
-        ((1, 150), 100, networks.fcn(3)),
+        ((1, 150), 100, networks.lite(3)),
+        ((1, 16), 100, networks.lite(3, kernel_size=8)),
         ((1, 8, 8), 10**6, networks.two_conv(3)),
         ((1, 12, 3), 100, networks.two_conv(3)),
         ((1, 28, 28), 2_000, networks.vgg(3, 16, dropout=0.2)),
@@ -147,7 +152,10 @@ def test_an_unknown_name_lists_the_names():
 def test_an_unknown_option_lists_the_options(options, problem):
     with pytest.raises(ArgumentTypeError) as error:
         networks.by_name("fcn", **options)
-    assert str(error.value) == f"The network 'fcn' has the options classes, width: {problem}."
+    assert (
+        str(error.value)
+        == f"The network 'fcn' has the options classes, width, per_step: {problem}."
+    )
 
 
 def test_a_missing_option_is_named():
@@ -159,3 +167,33 @@ def test_a_missing_option_is_named():
 def test_a_wrong_number_of_classes_names_the_network(name):
     with pytest.raises(ArgumentError, match=f"'classes' parameter of {name}"):
         networks.by_name(name, classes=0)
+
+
+@pytest.mark.parametrize("name", ["fcn", "inception_time", "lite", "resnet_1d", "tcn"])
+def test_a_network_for_series_labels_time_steps_on_request(name):
+    layers = networks.by_name(name, classes=3, width=4, per_step=True)
+    assert output_shape(layers, (2, 20)) == (3, 20)
+
+
+def test_a_tcn_does_not_look_ahead():
+    layers = networks.tcn(2, width=4, depth=3, kernel_size=2, per_step=True)
+    network = Network(layers, (1, 30), dtype="float64", random_state=0)
+    x = np.random.default_rng(0).standard_normal((1, 1, 30))
+    changed = x.copy()
+    changed[..., 20] += 1
+    differs = (network(x) != network(changed)).any(axis=(0, 1))
+    # The receptive field is 1 + 2 (2 - 1) (2^3 - 1) = 15.
+    assert np.flatnonzero(differs).min() == 20
+    assert np.flatnonzero(differs).max() <= 29
+
+
+def test_a_tcn_is_for_series():
+    with pytest.raises(ShapeError, match="padding='causal' is for series"):
+        output_shape(networks.tcn(2), (1, 8, 8))
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_lite_sees_short_series(length):
+    network = Network(networks.lite(2, width=4), (1, length), random_state=0)
+    X = np.random.default_rng(0).standard_normal((2, 1, length))
+    assert (network(X)[0] != network(X)[1]).all()

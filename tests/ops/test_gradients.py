@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convoi import ops
-from convoi.graph import INPUT, TARGET, Builder, Graph, differentiate, run
+from convoi.graph import INPUT, TARGET, Builder, Graph, differentiate, mask, run
 from convoi.ops import Loss
 from tests.cases import CASES, cases
 from tests.strategies import graph_parameters, training_inputs
@@ -72,6 +72,15 @@ def test_loss(case, rng):
     check_all_gradients(graph, case.op, rng)
 
 
+def masked_network() -> Graph:
+    """Return a network with all that a mask can put into it."""
+    build = Builder.for_network((2, 9))
+    value = build.layer("conv", ops.Conv(3, (2,), (1,), ((0, 0),), (1,)), INPUT)
+    value = build.layer("norm", ops.BatchNorm(eps=0.1), value)
+    value = build.layer("average", ops.AveragePool((3,), (2,), ((1, 1),)), value)
+    return mask(build.finish(build.layer("mean", ops.GlobalAveragePool(), value)), training=True)
+
+
 def test_every_gradient_operation_is_reached_from_a_layer_or_loss():
     reached = set()
     for case in CASES:
@@ -84,5 +93,9 @@ def test_every_gradient_operation_is_reached_from_a_layer_or_loss():
             continue
         training = differentiate(graph, loss, input_gradient=True)
         reached |= {type(node.op) for node in training.graph.nodes}
+    masked = masked_network()
+    reached |= {
+        type(node.op) for node in (*masked.nodes, *differentiate(masked, SMOOTH).graph.nodes)
+    }
     unreached = {cls for _, cls in ops.registered() if not cls.is_layer()} - reached
     assert not unreached

@@ -14,7 +14,7 @@ from tests.cases import CASES, cases, make_inputs, make_parameters
 
 OPERATIONS = [pytest.param(cls, id=name) for name, cls in registered()]
 
-DEPENDS_ON_BATCH = (ops.BatchNormBackward,)
+DEPENDS_ON_BATCH = (ops.BatchNormBackward, ops.MaskedBatchNormBackward)
 """Per-sample operations whose definition counts the samples."""
 
 

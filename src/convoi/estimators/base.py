@@ -72,7 +72,7 @@ class NetworkEstimator(Persistent, Parameters, BaseEstimator, ABC):
     network_: Network
     history_: History
     n_features_in_: int
-    _incremental: Incremental | None
+    _incremental: list[Incremental] | None
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train a network on samples."""
@@ -300,38 +300,49 @@ class NetworkEstimator(Persistent, Parameters, BaseEstimator, ABC):
             )
 
     def _train_once(self, data: TrainingSet) -> Self:
-        """Use each sample once, to train the old network further or a new one."""
+        """Use each sample once, to train the old networks further or new ones."""
         owner = type(self).__name__
-        network: Network | None = getattr(self, "network_", None)
-        data = self._prepared(data, reset=network is None)
+        networks = list(self._trained())
+        reset = not networks
+        data = self._prepared(data, reset=reset)
         recipe = choose_recipe(self._input_shape, len(data))
-        objective = self._objective(data, recipe, reset=network is None)
-        seeds = self._seeds(1)[0]
+        objective = self._objective(data, recipe, reset=reset)
+        seeds = self._seeds(len(networks) or self._members(recipe))
+        trainers: list[Incremental] = getattr(self, "_incremental", None) or []
+        records = []
+        with one_thread_in_workers():
+            for number, (first, second) in enumerate(seeds):
+                if reset:
+                    networks.append(self._new_network(data, objective, first))
+                network = networks[number]
+                if number == len(trainers) or trainers[number].network is not network:
+                    trainer = Incremental(
+                        network, objective.loss, self.threads, precision=self.precision
+                    )
+                    trainers = [*trainers[:number], trainer]
+                settings = self._pass(recipe, second)
+                records.append(trainers[number].train(objective.data, settings, owner))
+        before = self.history_.epochs if hasattr(self, "history_") else ()
+        record = replace(records[0], epoch=before[-1].epoch + 1 if before else 1)
+        self.history_ = History((*before, record), monitor="loss", reason="epochs")
+        self._keep(networks)
+        self._incremental = trainers
+        return self
+
+    def _pass(self, recipe: Recipe, seed: int | None) -> Pass:
+        """Return how samples are used that arrive bit by bit."""
+        owner = type(self).__name__
         chosen = recipe.optimizer if is_auto(self.optimizer) else self.optimizer
         optimizer = as_optimizer(chosen, owner)
         augment = recipe.augment if is_auto(self.augment) else self.augment
         rate = self.learning_rate
-        settings = Pass(
+        return Pass(
             optimizer=optimizer,
             learning_rate=optimizer.default_learning_rate if is_auto(rate) else rate,
             batch_size=recipe.batch_size if is_auto(self.batch_size) else self.batch_size,
             augment=as_augment(augment, self._input_shape[1:], owner),
-            seed=seeds[1],
+            seed=seed,
         )
-        with one_thread_in_workers():
-            network = network or self._new_network(data, objective, seeds[0])
-            trainer = getattr(self, "_incremental", None)
-            if trainer is None or trainer.network is not network:
-                trainer = Incremental(
-                    network, objective.loss, self.threads, precision=self.precision
-                )
-            record = trainer.train(objective.data, settings, owner)
-        before = self.history_.epochs if hasattr(self, "history_") else ()
-        record = replace(record, epoch=before[-1].epoch + 1 if before else 1)
-        self.history_ = History((*before, record), monitor="loss", reason="epochs")
-        self._keep([network])
-        self._incremental = trainer
-        return self
 
     def _seeds(self, members: int) -> list[tuple[int | None, int | None]]:
         """Return seeds for the initial parameters and for training of each network."""

@@ -25,6 +25,8 @@ class Recipe:
     ----------
     axes : int
         Number of spatial axes of the samples.
+    extent : int
+        Largest extent of the longest axis; 0 for any.
     samples : int
         Largest number of different samples; 0 for any.
     epochs, batch_size : int
@@ -44,6 +46,7 @@ class Recipe:
     """
 
     axes: int
+    extent: int
     samples: int
     epochs: int
     batch_size: int
@@ -65,15 +68,20 @@ class Recipe:
 
 
 RECIPES: tuple[Recipe, ...] = (
-    Recipe(0, 50, 150, 32, 1e-2, None, 0.0, 0.01, "few rows: hundreds of steps take milliseconds"),
-    Recipe(0, 1_000, 40, 32, 1e-2, None, 0.0, 0.01, "several hundred steps"),
-    Recipe(0, 0, 20, 128, 3e-3, None, 0.0, 0.01, "many rows: an epoch has many steps"),
-    Recipe(1, 1_000, 200, 16, 5e-3, None, 0.0, 0.01, "several hundred steps", 5),
-    Recipe(1, 0, 50, 64, 5e-3, None, 0.0, 0.01, "many series: an epoch has many steps", 5),
-    Recipe(2, 50, 150, 32, 5e-3, "light", 0.0, 0.01, "few images: hundreds of steps"),
-    Recipe(2, 1_000, 60, 32, 5e-3, "light", 0.0, 0.01, "a thousand steps and more"),
-    Recipe(2, 5_000, 40, 64, 5e-3, "light", 0.0, 0.01, "a thousand steps and more"),
-    Recipe(2, 0, 20, 128, 1e-2, "light", 0.1, 0.05, "many images: an epoch has many steps"),
+    Recipe(
+        0, 0, 50, 150, 32, 1e-2, None, 0.0, 0.01, "few rows: hundreds of steps take milliseconds"
+    ),
+    Recipe(0, 0, 1_000, 40, 32, 1e-2, None, 0.0, 0.01, "several hundred steps"),
+    Recipe(0, 0, 0, 20, 128, 3e-3, None, 0.0, 0.01, "many rows: an epoch has many steps"),
+    Recipe(1, 16, 1_000, 30, 32, 1e-2, None, 0.0, 0.01, "a few time steps: rows of values"),
+    Recipe(1, 16, 0, 16, 128, 1e-2, None, 0.0, 0.01, "a few time steps, many steps per epoch"),
+    Recipe(1, 0, 1_000, 100, 16, 5e-3, None, 0.0, 0.01, "several hundred steps and more", 5),
+    Recipe(1, 0, 5_000, 40, 32, 5e-3, None, 0.0, 0.01, "a thousand steps and more", 5),
+    Recipe(1, 0, 0, 16, 128, 5e-3, None, 0.0, 0.01, "many series: an epoch has many steps", 5),
+    Recipe(2, 0, 50, 150, 32, 5e-3, "light", 0.0, 0.01, "few images: hundreds of steps"),
+    Recipe(2, 0, 1_000, 60, 32, 5e-3, "light", 0.0, 0.01, "a thousand steps and more"),
+    Recipe(2, 0, 5_000, 40, 64, 5e-3, "light", 0.0, 0.01, "a thousand steps and more"),
+    Recipe(2, 0, 0, 20, 128, 1e-2, "light", 0.1, 0.05, "many images: an epoch has many steps"),
 )
 """What :func:`choose_recipe` chooses from, top to bottom."""
 
@@ -92,5 +100,7 @@ def choose_recipe(input_shape: Shape, samples: int) -> Recipe:
     return next(
         recipe
         for recipe in RECIPES
-        if recipe.axes == axes and (not recipe.samples or samples <= recipe.samples)
+        if recipe.axes == axes
+        and (not recipe.extent or max(input_shape[1:]) <= recipe.extent)
+        and (not recipe.samples or samples <= recipe.samples)
     )

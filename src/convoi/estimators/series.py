@@ -230,10 +230,10 @@ class SeriesEstimator(SeriesParameters, NetworkEstimator, ABC):
                 f"partial_fit of {owner} takes series of one length. Use fit for series of unequal "
                 "lengths."
             )
-        if getattr(self, "members_", 1) > 1:
+        if hasattr(self, "members_") and not self._trained():
             raise ArgumentError(
-                f"partial_fit of {owner} trains one network, and it was fitted with "
-                f"{self.members_}. Set ensemble=1 and fit it anew."
+                f"partial_fit of {owner} needs the networks of the ensemble one by one, and a "
+                "model file has them in one. Fit it anew."
             )
         return super()._train_once(data)
 
@@ -283,6 +283,8 @@ class SeriesEstimator(SeriesParameters, NetworkEstimator, ABC):
         self.normalization_ = Normalization(kind, missing, mean, scale)
         self.missing = missing
         self.members_ = size_of(extra, "members")
+        if self.members_ == 1:
+            self.networks_ = (network,)
         self._set_form(channels, length, network.input_shape[-1])
         fits = network.input_shape == self._input_shape and len(network.output_shape) == 1
         if not fits or (length is not None and length != self._longest):

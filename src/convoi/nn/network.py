@@ -17,6 +17,7 @@ from convoi.nn.initialize import initial_parameters
 from convoi.nn.losses import LossLike, check_sample_weight, check_target, loss_operation
 from convoi.nn.precision import check_precision
 from convoi.nn.predictor import Predictor
+from convoi.nn.sliding import predict_long
 from convoi.nn.summary import NetworkSummary, Setting, summarize
 from convoi.nn.trace import check_graph, check_input_shape, trace
 from convoi.nn.unequal import UnequalPredictor, UnequalSeries
@@ -257,6 +258,68 @@ class Network:
         """
         X = series if isinstance(series, UnequalSeries) else UnequalSeries.of(series, "series")
         return self._unequal(X, self._parameters)
+
+    def predict_long(
+        self,
+        recording: ArrayLike,
+        *,
+        part: int | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Return the network's output for each time step of a long recording, in bounded memory.
+
+        The recording is predicted part by part. Parts overlap by the receptive field, so that the
+        result is that of the whole recording at once, but for rounding.
+
+        Parameters
+        ----------
+        recording : array-like of shape (channels, time), or (time,) for one channel
+            Real numbers of any dtype and any length that the layers take. A memory map is read
+            part by part.
+        part : int, optional
+            Time steps of a part; it is enlarged where the receptive field asks for it. By default
+            16384, or eight receptive fields.
+        out : ndarray of floats, shape (outputs, positions), optional
+            Where to write the result, such as a memory map.
+
+        Returns
+        -------
+        ndarray of shape (outputs, positions)
+            Of the network's dtype, or ``out``. Without strides and with padding there is a
+            position for each time step.
+
+        Raises
+        ------
+        ArgumentError
+            If the network has one output for the whole series, or a layer that works on one
+            length only.
+        ArgumentTypeError, ShapeError, DataError
+            If the recording holds no real numbers, has other channels or is too short.
+
+        Notes
+        -----
+        Paddings given as ``"same"`` are those of the network's ``input_shape``; that matters for
+        strides greater than 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from convoi import Network, nn
+        >>> layers = nn.networks.tcn(3, width=8, per_step=True)
+        >>> network = Network(layers, input_shape=(1, 500), random_state=0)
+        >>> network.predict_long(np.zeros(100_000)).shape
+        (3, 100000)
+        """
+        return predict_long(
+            self._graph,
+            self._parameters,
+            recording,
+            part=part,
+            out=out,
+            dtype=self._dtype,
+            threads=self._threads,
+            precision=self._precision,
+        )
 
     def loss_and_gradients(
         self,

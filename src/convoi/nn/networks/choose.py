@@ -39,7 +39,14 @@ class Rule:
 _ANY = float("inf")
 
 RULES: tuple[Rule, ...] = (
-    Rule(1, _ANY, _ANY, lite, "TODO"),
+    Rule(
+        1, 16, _ANY, lambda classes: lite(classes, kernel_size=8),
+        "a few time steps: longer kernels would only see padding",
+    ),
+    Rule(
+        1, _ANY, _ANY, lite,
+        "as accurate on the training sets of the archive as networks of thirty times its cost",
+    ),
     Rule(2, 12, _ANY, two_conv, "icons: too small to be halved more than twice"),
     Rule(
         2, 64, 2_000, lambda classes: vgg(classes, 16, dropout=0.2),
@@ -71,7 +78,8 @@ def auto(input_shape: Sequence[int], samples: int, classes: int) -> Sequential:
     Axes    Longest extent  Samples      Network
     ======  ==============  ===========  ====================================================
     0       any             any          a dense layer of 128 units and a rectifier, no other
-    1       any             any          ``fcn()``
+    1       up to 16        any          ``lite(kernel_size=8)``
+    1       any             any          ``lite()``
     2       up to 12        any          ``two_conv()``
     2       up to 64        up to 2,000  ``vgg(width=16, dropout=0.2)``
     2       up to 64        any          ``vgg(width=32, dropout=0.2)``

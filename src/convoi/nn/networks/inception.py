@@ -148,7 +148,7 @@ def lite(
 
     Convolutions of sizes `kernel_size`, a half and a quarter of it, side by side; then two
     separable convolutions (one filter for each channel, then a convolution of size 1) with
-    dilations 2 and 4. The paper's first layer also has filters that are made by hand and not
+    dilations 2 and 4, of half and a quarter of the size, made odd. The paper's first layer also has filters that are made by hand and not
     trained; this one has not.
 
     Parameters
@@ -183,7 +183,7 @@ def lite(
     >>> from convoi import nn
     >>> network = nn.Network(nn.networks.lite(3), input_shape=(1, 150))
     >>> network.summary(show=False).trainable
-    8995
+    9059
     """
     classes = check_integer(classes, "classes", "lite", minimum=1)
     width = check_integer(width, "width", "lite", minimum=1)
@@ -193,7 +193,8 @@ def lite(
     ]
     layers: list[Layer] = [Parallel(*scales), BatchNorm(), ReLU()]
     for number in (1, 2):
-        size = max(1, kernel_size // 2**number)
+        # Odd, so that a position sees itself however short the series is.
+        size = kernel_size // 2**number | 1
         layers += [
             DepthwiseConv(size, padding="same", dilation=2**number, bias=False),
             *conv_norm(width, 1), ReLU(),
