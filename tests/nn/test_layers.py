@@ -218,24 +218,24 @@ def test_a_sequence_of_layers_has_length_items_and_iteration():
             lambda: nn.Conv(8, 3, padding="full"),
             (
                 "The 'padding' parameter of Conv must be 'valid', 'same', 'causal', an integer "
-                "greater than or equal to 0, or for each spatial axis one or a pair (low, high) of them. Got "
-                "'full' instead."
+                "greater than or equal to 0, or for each spatial axis one or a pair (low, high) "
+                "of them. Got 'full' instead."
             ),
         ),
         (
             lambda: nn.Conv(8, 3, padding=-1),
             (
                 "The 'padding' parameter of Conv must be 'valid', 'same', 'causal', an integer "
-                "greater than or equal to 0, or for each spatial axis one or a pair (low, high) of them. Got -1 "
-                "instead."
+                "greater than or equal to 0, or for each spatial axis one or a pair (low, high) "
+                "of them. Got -1 instead."
             ),
         ),
         (
             lambda: nn.Conv(8, 3, padding=((1, 2, 3),)),
             (
                 "The 'padding' parameter of Conv must be 'valid', 'same', 'causal', an integer "
-                "greater than or equal to 0, or for each spatial axis one or a pair (low, high) of them. Got "
-                "((1, 2, 3),) instead."
+                "greater than or equal to 0, or for each spatial axis one or a pair (low, high) "
+                "of them. Got ((1, 2, 3),) instead."
             ),
         ),
         (

@@ -148,8 +148,8 @@ def lite(
 
     Convolutions of sizes `kernel_size`, a half and a quarter of it, side by side; then two
     separable convolutions (one filter for each channel, then a convolution of size 1) with
-    dilations 2 and 4, of half and a quarter of the size, made odd. The paper's first layer also has filters that are made by hand and not
-    trained; this one has not.
+    dilations 2 and 4, of half and a quarter of the size, made odd. The paper's first layer also
+    has filters that are made by hand and not trained; this one has not.
 
     Parameters
     ----------
