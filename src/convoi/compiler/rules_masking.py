@@ -31,12 +31,11 @@ def mask(selection: Selection, task: Task) -> None:
     ends = ends_of(op.extent, x.positions)
     if op.fill == 0 and x == y:
         selection.aliases[task.output] = source
-        operands = [LENGTHS, ValueOperand(source)]
-        kernel = kernels.ClearBehind(x, ends)
-        selection.step(task.output, kernel, operands, writes=[task.output])
+        clear = kernels.ClearBehind(x, ends)
+        selection.step(task.output, clear, [LENGTHS, ValueOperand(source)], writes=[task.output])
         return
-    kernel = kernels.FillBehind(x, y, ends, op.fill)
-    selection.value_step(task, kernel, [LENGTHS, ValueOperand(source)])
+    fill = kernels.FillBehind(x, y, ends, op.fill)
+    selection.value_step(task, fill, [LENGTHS, ValueOperand(source)])
 
 
 @rule(WindowShare)

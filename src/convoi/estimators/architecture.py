@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from convoi.checks import check_choice, refusal
 from convoi.errors import ArgumentTypeError, ShapeError
 from convoi.estimators.statistics import channel_statistics
-from convoi.nn import Layer, Network, Sequential, Standardize, networks
+from convoi.nn import Layer, Network, Sequential, Standardize, UnequalSeries, networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +69,8 @@ def build_network(
             f"their (height, width) or (height, width, channels) in {owner}."
         ) from error
     _check_outputs(built, outputs, owner)
+    if isinstance(data.X, UnequalSeries):
+        raise TypeError(data.X)
     mean, std = channel_statistics(data.X, data.weight)
     built.parameters = {**built.parameters, "0.mean": mean, "0.std": std}
     return built

@@ -11,6 +11,7 @@ import numpy as np
 
 from convoi.compiler import TrainingProgram
 from convoi.errors import DivergenceError
+from convoi.nn import UnequalSeries
 from convoi.training import EpochRecord
 from convoi.training.metrics import Metrics
 from convoi.training.objective import Objective
@@ -157,4 +158,6 @@ def _located(data: TrainingSet, rows: NDArray[np.int64]) -> tuple[NDArray[Any], 
     """Return an array that holds these samples, and where."""
     if isinstance(data.X, np.ndarray):
         return data.X, rows
+    if isinstance(data.X, UnequalSeries):
+        raise TypeError(data.X)
     return data.X.take(rows), np.arange(len(rows))

@@ -111,12 +111,11 @@ class SeriesEstimator(SeriesParameters, NetworkEstimator, ABC):
         check_values(samples, self.missing, owner)
         if not reset:
             return self._as_fitted(samples)
-        unequal = isinstance(samples, UnequalSeries)
-        self._set_form(
-            samples.channels if isinstance(samples, UnequalSeries) else samples.shape[1],
-            None if unequal else samples.shape[2],
-            padded_length(int(samples.lengths.max())) if unequal else samples.shape[2],
-        )
+        if isinstance(samples, UnequalSeries):
+            longest = padded_length(int(samples.lengths.max()))
+            self._set_form(samples.channels, None, longest)
+        else:
+            self._set_form(samples.shape[1], samples.shape[2], samples.shape[2])
         return samples
 
     def _array(self, X: Any, *, reset: bool) -> NDArray[Any]:  # noqa: ANN401 - an array-like
@@ -138,7 +137,6 @@ class SeriesEstimator(SeriesParameters, NetworkEstimator, ABC):
 
     def _as_fitted(self, samples: NDArray[Any] | UnequalSeries) -> NDArray[Any] | UnequalSeries:
         """Return series of the form of those that the estimator was fitted with."""
-        unequal = isinstance(samples, UnequalSeries)
         channels = samples.channels if isinstance(samples, UnequalSeries) else samples.shape[1]
         length = None if isinstance(samples, UnequalSeries) else samples.shape[2]
         owner = type(self).__name__
@@ -148,7 +146,7 @@ class SeriesEstimator(SeriesParameters, NetworkEstimator, ABC):
                 f"{self.channels_}."
             )
         if self.length_ is None:
-            return samples if unequal else UnequalSeries.of(list(samples))
+            return samples if isinstance(samples, UnequalSeries) else UnequalSeries.of([*samples])
         if length != self.length_:
             found = "series of different lengths" if length is None else f"series of {length}"
             raise DataError(
@@ -187,6 +185,8 @@ class SeriesEstimator(SeriesParameters, NetworkEstimator, ABC):
         if reset:
             kind, missing = self.normalize, self.missing
             self.normalization_ = Normalization.of(kind, missing, X, data.weight)
+        if isinstance(X, UnequalSeries):
+            return replace(data, X=self.normalization_(X))
         return replace(data, X=self.normalization_(X))
 
     def _inputs(self, samples: Any) -> Any:  # noqa: ANN401 - an array or series

@@ -135,7 +135,8 @@ def _output(out: NDArray[Any] | None, shape: tuple[int, int], dtype: np.dtype[An
     """Return the array that takes the outputs."""
     if out is None:
         return np.empty(shape, dtype)
-    if not isinstance(out, np.ndarray) or out.dtype.kind != "f":
+    given: object = out
+    if not isinstance(given, np.ndarray) or out.dtype.kind != "f":
         raise ArgumentTypeError(refusal("out", OWNER, "an array of floats or None", out))
     if out.shape != shape:
         raise ShapeError(
