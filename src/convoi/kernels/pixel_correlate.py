@@ -34,18 +34,15 @@ from convoi.codegen.types import (
     constant,
 )
 from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.denormals import keep_denormals
 from convoi.kernels.pixel_pack import Packer, convert
 from convoi.kernels.pixel_store import store_some
 from convoi.kernels.pixel_tables import GRID, SECTION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from convoi.codegen.builder import Function
-
-KEEP_DENORMALS = ~0x8040
-"""Mask of MXCSR without flush-to-zero and denormals-are-zero."""
-
 
 @dataclass(frozen=True)
 class PixelCorrelate(Kernel):
@@ -70,7 +67,7 @@ class PixelCorrelate(Kernel):
     arguments: ClassVar[tuple[str, ...]] = ("grid", "scratch")
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        restore = _keep_denormals(f) if self.x86 else _nothing
+        restore = keep_denormals(f, x86=self.x86)
         grid, scratch = pointers
         emitter = _Emitter(self, f, grid, scratch)
         f.loop(
@@ -79,23 +76,6 @@ class PixelCorrelate(Kernel):
             start=call.first,
         )
         restore()
-
-
-def _nothing() -> None:
-    pass
-
-
-def _keep_denormals(f: Function) -> Callable[[], None]:
-    saved = f.emit(POINTER, "alloca i32")
-    changed = f.emit(POINTER, "alloca i32")
-    f.call("llvm.x86.sse.stmxcsr", VOID, saved)
-    f.store(f.integer("and", f.load(saved, I32), KEEP_DENORMALS), changed)
-    f.call("llvm.x86.sse.ldmxcsr", VOID, changed)
-
-    def restore() -> None:
-        f.call("llvm.x86.sse.ldmxcsr", VOID, saved)
-
-    return restore
 
 
 class _Emitter(Packer):
