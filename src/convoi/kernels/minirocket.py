@@ -10,6 +10,12 @@ registers while a, b and c run through their combinations, and while the biases 
 compared with it. Comparisons become bits that are counted together, so nothing is reduced across
 lanes.
 
+    front of the scratch  [tap][vector of the block]: three times the values, aligned
+    planes                the series; three times the series; of several channels, sums of taps
+
+Kernels are numbered by a < b < c. That of an odd sum (number of the dilation + number of the
+kernel) counts only positions that need no padding; if there are none, all positions.
+
 Sums are made in the order of the published implementation, so that they are equal to the last
 bit: a bias is a quantile of such sums, and one that is rounded otherwise is counted otherwise.
 
@@ -20,16 +26,13 @@ transform for time series classification", KDD 2021.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from convoi.codegen.types import F32, I32, I64, Index, Value, Vector, constant
-from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.denormals import keep_denormals
-from convoi.kernels.series_rows import RECORD, SeriesEmitter, block_vectors
+from convoi.kernels.series_rows import RECORD, SeriesEmitter, SeriesKernel, block_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from convoi.codegen.builder import Function
 
@@ -56,27 +59,20 @@ TABLES: Final = _Tables()
 
 
 @dataclass(frozen=True)
-class MiniRocket(Kernel):
-    """Features of the series ``first`` to ``first + count``."""
+class MiniRocketFeatures(SeriesKernel):
+    """Proportions of positive values of the series ``first`` to ``first + count``."""
 
-    lanes: int
     multivariate: bool
-    x86: bool
 
-    arguments: ClassVar[tuple[str, ...]] = ("record", "scratch")
+    front: ClassVar[int] = TAPS * 4
 
     @property
-    def planes(self) -> int:
-        """Rows of scratch memory for each channel."""
+    def planes(self) -> int:  # type: ignore[override]  # one value for each of the two kinds
         return 3 if self.multivariate else 2
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        restore = keep_denormals(f, x86=self.x86)
-        emitter = _Emitter(self, f, pointers)
-        f.loop(
-            f.add(call.first, call.count), lambda i, _: emitter.series(f.value(i)), start=call.first
-        )
-        restore()
+    def emitter(self, f: Function, pointers: Sequence[Value]) -> Callable[[Value], None]:
+        kind = _SeveralChannels if self.multivariate else _OneChannel
+        return kind(self, f, pointers).series
 
 
 @dataclass(frozen=True)
@@ -108,10 +104,6 @@ class _Block:
 class _Emitter(SeriesEmitter):
     """The parts of the kernel's body."""
 
-    def __init__(self, kernel: MiniRocket, f: Function, pointers: Sequence[Value]) -> None:
-        super().__init__(f, kernel.lanes, pointers, x86=kernel.x86)
-        self.multivariate = kernel.multivariate
-
     def series(self, number: Value) -> None:
         """Compute the features of a series."""
         f = self.f
@@ -128,6 +120,7 @@ class _Emitter(SeriesEmitter):
             biases = f.at(self.table(TABLES.biases), feature, F32)
             counts = f.at(output, feature, F32)
             stage = _Stage(f.value(j), spacing, length, reach, per_kernel, biases, counts)
+            self.prepare(stage)
             self._walk(stage)
             features = f.value(f.mul(per_kernel, KERNELS))
             self._divide(stage, f.at(self.table(TABLES.unpadded), feature, F32), features)
@@ -135,162 +128,59 @@ class _Emitter(SeriesEmitter):
 
         f.loop(self.word(RECORD.count), dilation, [f.value(0)])
 
+    def prepare(self, stage: _Stage) -> None:
+        """Do what a dilation needs before its blocks."""
+
+    def block(self, stage: _Stage, block: _Block) -> None:
+        """Convolve a block with all kernels and count."""
+        raise NotImplementedError
+
     def _clear(self, output: Value, features: Value) -> None:
         f, lanes = self.f, self.lanes
-        wide = Vector(I32, lanes)
+        zeros, zero = constant(Vector(I32, lanes), 0), constant(I32, 0)
         whole = f.integer("and", features, -lanes)
-        f.loop(
-            whole,
-            lambda i, _: f.store(constant(wide, 0), f.at(output, i, I32)),
-            step=lanes,
-        )
-        f.loop(
-            features, lambda i, _: f.store(constant(I32, 0), f.at(output, i, I32)), start=whole
-        )
+        f.loop(whole, lambda i, _: f.store(zeros, f.at(output, i, I32)), step=lanes)
+        f.loop(features, lambda i, _: f.store(zero, f.at(output, i, I32)), start=whole)
 
     def _walk(self, stage: _Stage) -> None:
         """Handle a series block by block; the last one has as few vectors as will do."""
         f = self.f
-        if self.multivariate:
-            f.loop(self.channels, lambda c, _: self._sum_taps(stage, c))
         most, *fewer = block_vectors(self.lanes)
         step = most * self.lanes
-        left_over = fewer[0] * self.lanes if fewer else 0
-        blocks = f.integer("sdiv", f.add(stage.length, step - left_over - 1), step)
+        rest_at_most = fewer[0] * self.lanes if fewer else 0
+        blocks = f.integer("sdiv", f.add(stage.length, step - rest_at_most - 1), step)
         end = f.value(f.mul(blocks, step))
-        f.loop(end, lambda t, _: self._block(stage, f.value(t), most), step=step)
+        f.loop(end, lambda t, _: self._masked(stage, f.value(t), most), step=step)
         rest = f.value(f.sub(stage.length, end))
-        for i, vectors in enumerate(fewer):
-            least = fewer[i + 1] * self.lanes if i + 1 < len(fewer) else 0
-            fits = f.integer(
-                "and",
-                f.compare("sgt", rest, least),
-                f.compare("sle", rest, vectors * self.lanes),
-            )
-            with f.when(fits):
-                self._block(stage, end, vectors)
+        for vectors, smaller in zip(fewer, [*fewer[1:], 0], strict=False):
+            fits = f.compare("sle", rest, vectors * self.lanes)
+            with f.when(f.integer("and", fits, f.compare("sgt", rest, smaller * self.lanes))):
+                self._masked(stage, end, vectors)
 
-    def _loads(self, row: Value, start: Index, vectors: int) -> list[Value]:
+    def _masked(self, stage: _Stage, start: Value, vectors: int) -> None:
         f = self.f
-        at = f.at(row, start, F32)
-        return [f.load(f.at(at, v * self.lanes, F32), self.vector) for v in range(vectors)]
+        left = f.value(f.sub(stage.length, start))
+        padded = self.bits(self.inside(vectors, 0, left))
+        low, high = f.sub(stage.reach, start), f.sub(left, stage.reach)
+        unpadded = self.bits(self.inside(vectors, low, high))
+        short = f.compare("sle", stage.length, f.mul(stage.reach, 2))
+        self.block(stage, _Block(start, vectors, padded, f.select(short, padded, unpadded)))
 
-    def _tap(self, stage: _Stage, tap: Index) -> Index:
+    def tap(self, stage: _Stage, tap: Index) -> Index:
         """Return how far from a position a tap lies."""
-        f = self.f
-        return f.sub(f.mul(stage.dilation, tap), stage.reach)
+        return self.f.sub(self.f.mul(stage.dilation, tap), stage.reach)
 
-    def _sums(self, stage: _Stage, row: Value, start: Value, vectors: int) -> list[Value]:
+    def sums(self, stage: _Stage, row: Value, start: Value, vectors: int) -> list[Value]:
         """Return the sums of nine taps."""
         f = self.f
         middle = TAPS // 2
-        sums = self._loads(row, start, vectors)
+        totals = self.loads(row, start, vectors)
         for tap in (*range(middle), *range(middle + 1, TAPS)):
-            values = self._loads(row, f.add(start, self._tap(stage, tap)), vectors)
-            sums = [f.fadd(a, b) for a, b in zip(sums, values, strict=True)]
-        return sums
+            values = self.loads(row, f.add(start, self.tap(stage, tap)), vectors)
+            totals = [f.fadd(a, b) for a, b in zip(totals, values, strict=True)]
+        return totals
 
-    def _sum_taps(self, stage: _Stage, channel: Index) -> None:
-        """Write the sums of nine taps of a channel into its row of plane 2."""
-        f = self.f
-        row, sums = self.row(channel), self.row(channel, 2)
-
-        def vector(t: Index, _: object) -> None:
-            (value,) = self._sums(stage, row, f.value(t), 1)
-            f.store(value, f.at(sums, t, F32))
-
-        f.loop(stage.length, vector, step=self.lanes)
-
-    def _block(self, stage: _Stage, start: Value, vectors: int) -> None:
-        f = self.f
-        left = f.value(f.sub(stage.length, start))
-        padded = self.mask(vectors, f.value(0), left)
-        inside = self.mask(
-            vectors, f.value(f.sub(stage.reach, start)), f.value(f.sub(left, stage.reach))
-        )
-        short = f.compare("sle", stage.length, f.mul(stage.reach, 2))
-        block = _Block(start, vectors, padded, f.select(short, padded, inside))
-        if self.multivariate:
-            self._kernels(stage, block, partial(self._combined, stage, block))
-            return
-        sums = self._sums(stage, self.row(0), start, vectors)
-        self._shared_kernels(stage, block, sums)
-
-    def _tripled(self, stage: _Stage, block: _Block, tap: Index, channel: Index = 0) -> list[Value]:
-        start = self.f.add(block.start, self._tap(stage, tap))
-        return self._loads(self.row(channel, 1), start, block.vectors)
-
-    def _shared_kernels(self, stage: _Stage, block: _Block, sums: list[Value]) -> None:
-        """Run through a < b < c; what a and b contribute is added once for all c."""
-        f, lanes = self.f, self.lanes
-        size = block.vectors * lanes
-        taps = f.at(self.scratch, 0, F32)
-        for tap in range(TAPS):
-            for v, value in enumerate(self._tripled(stage, block, tap)):
-                f.store(value, f.at(taps, tap * size + v * lanes, F32))
-
-        def plus(values: list[Value], tap: Index) -> list[Value]:
-            row = self._loads(taps, f.mul(tap, size), block.vectors)
-            return [f.fadd(value, x) for value, x in zip(values, row, strict=True)]
-
-        def first(a: Index, carried: list[Value]) -> list[Value]:
-            row = self._loads(taps, f.mul(a, size), block.vectors)
-            with_a = [f.fsub(x, s) for x, s in zip(row, sums, strict=True)]
-
-            def second(b: Index, inner: list[Value]) -> list[Value]:
-                with_b = plus(with_a, b)
-
-                def third(c: Index, innermost: list[Value]) -> list[Value]:
-                    (kernel,) = innermost
-                    self._count(stage, block, kernel, plus(with_b, c))
-                    return [f.value(f.add(kernel, 1))]
-
-                return f.loop(TAPS, third, inner, start=f.add(b, 1))
-
-            return f.loop(TAPS - 1, second, carried, start=f.add(a, 1))
-
-        f.loop(TAPS - 2, first, [f.value(0)])
-
-    def _kernels(self, stage, block, convolve):  # placeholder
-        f = self.f
-
-        def first(a, carried):
-            def second(b, inner):
-                def third(c, innermost):
-                    (kernel,) = innermost
-                    self._count(stage, block, kernel, convolve(a, b, c, kernel))
-                    return [f.value(f.add(kernel, 1))]
-
-                return f.loop(TAPS, third, inner, start=f.add(b, 1))
-
-            return f.loop(TAPS - 1, second, carried, start=f.add(a, 1))
-
-        f.loop(TAPS - 2, first, [f.value(0)])
-
-    def _combined(
-        self, stage: _Stage, block: _Block, a: Index, b: Index, c: Index, kernel: Value
-    ) -> list[Value]:
-        """Return the sums over the channels of a kernel."""
-        f = self.f
-        number = f.add(f.mul(stage.number, KERNELS), kernel)
-        firsts, channels = self.table(TABLES.first_channels), self.table(TABLES.channels)
-
-        def add(i: Index, sums: list[Value]) -> list[Value]:
-            channel = self.entry(channels, i)
-            taps = [self._tripled(stage, block, tap, channel) for tap in (a, b, c)]
-            totals = self._loads(self.row(channel, 2), block.start, block.vectors)
-            values = [
-                f.fadd(f.fadd(f.fsub(x, s), y), z)
-                for s, x, y, z in zip(totals, *taps, strict=True)
-            ]
-            return [f.fadd(total, value) for total, value in zip(sums, values, strict=True)]
-
-        zeros = [constant(self.vector, 0)] * block.vectors
-        return f.loop(
-            self.entry(firsts, f.add(number, 1)), add, zeros, start=self.entry(firsts, number)
-        )
-
-    def _count(self, stage: _Stage, block: _Block, kernel: Value, C: list[Value]) -> None:
+    def count(self, stage: _Stage, block: _Block, kernel: Value, C: list[Value]) -> None:
         """Compare a block with the biases of a kernel."""
         f = self.f
         odd = f.integer("and", f.add(stage.number, kernel), 1)
@@ -301,7 +191,7 @@ class _Emitter(SeriesEmitter):
         def bias(i: Index, _: object) -> None:
             threshold = f.broadcast(f.at(stage.biases, i, F32), self.vector)
             count = f.at(stage.counts, i, I32)
-            number = self.positive(C, threshold, mask)
+            number = self.number(f.integer("and", self.above(C, threshold), mask))
             f.store(f.value(f.add(f.load(count, I32), number)), count)
 
         with f.when(f.compare("ne", mask, 0)):
@@ -309,26 +199,116 @@ class _Emitter(SeriesEmitter):
 
     def _divide(self, stage: _Stage, unpadded: Value, features: Value) -> None:
         """Turn counts into proportions, in place."""
-        f, lanes = self.f, self.lanes
+        f = self.f
         lost = f.value(f.mul(stage.reach, 2))
-        short = f.compare("sle", stage.length, lost)
-        lost = f.select(short, f.value(0), lost)
+        lost = f.select(f.compare("sle", stage.length, lost), f.value(0), lost)
         total = f.convert("sitofp", stage.length, F32)
-        less = f.emit(F32, f"fneg float {f.convert('sitofp', lost, F32).text}")
+        less = f.convert("sitofp", f.value(f.sub(0, lost)), F32)
 
-        def proportions(width: int) -> None:
+        def some(i: Index, width: int) -> None:
             integers = I32 if width == 1 else Vector(I32, width)
             floats = F32 if width == 1 else Vector(F32, width)
-            all_of, fewer = (v if width == 1 else f.splat(v, width) for v in (total, less))
+            whole, fewer = (v if width == 1 else f.splat(v, width) for v in (total, less))
+            at = f.at(stage.counts, i, F32)
+            count = f.convert("sitofp", f.load(at, integers), floats)
+            flag = f.load(f.at(unpadded, i, F32), floats)
+            f.store(f.fdiv(count, f.fma(flag, fewer, whole)), at)
 
-            def some(i: Index, _: object) -> None:
-                at = f.at(stage.counts, i, F32)
-                count = f.convert("sitofp", f.load(at, integers), floats)
-                flag = f.load(f.at(unpadded, i, F32), floats)
-                f.store(f.fdiv(count, f.fma(flag, fewer, all_of)), at)
+        end = f.integer("and", features, -self.lanes)
+        f.loop(end, lambda i, _: some(i, self.lanes), step=self.lanes)
+        f.loop(features, lambda i, _: some(i, 1), start=end)
 
-            f.loop(whole if width > 1 else features, some, start=0 if width > 1 else whole, step=width)
 
-        whole = f.integer("and", features, -lanes)
-        proportions(lanes)
-        proportions(1)
+class _OneChannel(_Emitter):
+    """Kernels of one channel share what they have in common."""
+
+    def block(self, stage: _Stage, block: _Block) -> None:
+        f, lanes = self.f, self.lanes
+        size = block.vectors * lanes
+        row, tripled = self.row(0), self.row(0, 1)
+        for tap in range(TAPS):
+            start = f.add(block.start, self.tap(stage, tap))
+            for v, value in enumerate(self.loads(tripled, start, block.vectors)):
+                f.store(value, f.at(self.scratch, tap * size + v * lanes, F32))
+        sums = self.sums(stage, row, block.start, block.vectors)
+
+        def values(tap: Index) -> list[Value]:
+            return self.loads(self.scratch, f.mul(tap, size), block.vectors)
+
+        def first(a: Index, kernel: list[Value]) -> list[Value]:
+            with_a = [f.fsub(x, s) for x, s in zip(values(a), sums, strict=True)]
+
+            def second(b: Index, kernel: list[Value]) -> list[Value]:
+                with_b = [f.fadd(p, x) for p, x in zip(with_a, values(b), strict=True)]
+
+                def third(c: Index, kernel: list[Value]) -> list[Value]:
+                    C = [f.fadd(p, x) for p, x in zip(with_b, values(c), strict=True)]
+                    self.count(stage, block, kernel[0], C)
+                    return [f.value(f.add(kernel[0], 1))]
+
+                return f.loop(TAPS, third, kernel, start=f.add(b, 1))
+
+            return f.loop(TAPS - 1, second, kernel, start=f.add(a, 1))
+
+        f.loop(TAPS - 2, first, [f.value(0)])
+
+
+class _SeveralChannels(_Emitter):
+    """Each kernel and dilation has channels of its own, whose sums are added."""
+
+    def prepare(self, stage: _Stage) -> None:
+        """Write the sums of nine taps of each channel into its row of plane 2."""
+        f = self.f
+
+        def channel(c: Index, _: object) -> None:
+            row, totals = self.row(c), self.row(c, 2)
+
+            def vector(t: Index, _: object) -> None:
+                (value,) = self.sums(stage, row, f.value(t), 1)
+                f.store(value, f.at(totals, t, F32))
+
+            f.loop(stage.length, vector, step=self.lanes)
+
+        f.loop(self.channels, channel)
+
+    def block(self, stage: _Stage, block: _Block) -> None:
+        f = self.f
+
+        def first(a: Index, kernel: list[Value]) -> list[Value]:
+            def second(b: Index, kernel: list[Value]) -> list[Value]:
+                def third(c: Index, kernel: list[Value]) -> list[Value]:
+                    C = self._combined(stage, block, (a, b, c), kernel[0])
+                    self.count(stage, block, kernel[0], C)
+                    return [f.value(f.add(kernel[0], 1))]
+
+                return f.loop(TAPS, third, kernel, start=f.add(b, 1))
+
+            return f.loop(TAPS - 1, second, kernel, start=f.add(a, 1))
+
+        f.loop(TAPS - 2, first, [f.value(0)])
+
+    def _combined(
+        self, stage: _Stage, block: _Block, taps: tuple[Index, ...], kernel: Value
+    ) -> list[Value]:
+        """Return the sums over the channels of a kernel."""
+        f = self.f
+        number = f.add(f.mul(stage.number, KERNELS), kernel)
+        firsts, channels = self.table(TABLES.first_channels), self.table(TABLES.channels)
+        starts = [f.add(block.start, self.tap(stage, tap)) for tap in taps]
+
+        def add(i: Index, totals: list[Value]) -> list[Value]:
+            channel = self.entry(channels, i)
+            row, sums = self.row(channel, 1), self.row(channel, 2)
+            parts = zip(
+                totals,
+                self.loads(sums, block.start, block.vectors),
+                *(self.loads(row, start, block.vectors) for start in starts),
+                strict=True,
+            )
+            return [
+                f.fadd(total, f.fadd(f.fadd(f.fsub(x, s), y), z)) for total, s, x, y, z in parts
+            ]
+
+        zeros = [constant(self.vector, 0)] * block.vectors
+        end = self.entry(firsts, f.add(number, 1))
+        return f.loop(end, add, zeros, start=self.entry(firsts, number))

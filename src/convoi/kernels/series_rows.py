@@ -3,7 +3,7 @@
 A task is one series. Its channels are first copied to scratch memory of the thread, each into a
 row with zeros on both sides, so that no dilation or padding needs a check of bounds:
 
-    scratch  [plane][channel][halo zeros, the series, zeros up to the pitch]
+    scratch  [front, for the kernel's own use] [plane][channel][halo, the series, zeros]
 
 One machine code serves all lengths, channels, kernels and dilations: they stand in a record of
 int64 words that the host fills in.
@@ -12,12 +12,14 @@ int64 words that the host fills in.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from convoi.codegen.types import F32, I8, I16, I32, I64, POINTER, Index, Scalar, Type, Value, Vector
+from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.denormals import keep_denormals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from convoi.codegen.builder import Function
 
@@ -50,7 +52,7 @@ RECORD: Final = _Record()
 
 
 def block_vectors(lanes: int) -> tuple[int, ...]:
-    """Return how many vectors of positions are convolved together: as many as are left.
+    """Return how many vectors of positions are convolved together: the most, and fewer ones.
 
     The last block of a series is the smallest that holds it. Narrow vectors are always taken by
     four, whose comparisons make one register of bits.
@@ -58,20 +60,44 @@ def block_vectors(lanes: int) -> tuple[int, ...]:
     return (4, 2, 1) if lanes == 16 else (4,)
 
 
-class SeriesEmitter:
-    """Code that reads the record, fills the rows and walks along a series."""
+@dataclass(frozen=True)
+class SeriesKernel(Kernel):
+    """A kernel whose tasks are series."""
 
-    def __init__(
-        self, f: Function, lanes: int, pointers: Sequence[Value], *, x86: bool
-    ) -> None:
-        self.x86 = x86
+    lanes: int
+    x86: bool
+
+    arguments: ClassVar[tuple[str, ...]] = ("record", "scratch")
+    planes: ClassVar[int]
+    """Rows of scratch memory for each channel."""
+    front: ClassVar[int]
+    """Vectors of scratch memory before the rows."""
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        restore = keep_denormals(f, x86=self.x86)
+        series = self.emitter(f, pointers)
+        f.loop(f.add(call.first, call.count), lambda i, _: series(f.value(i)), start=call.first)
+        restore()
+
+    def emitter(self, f: Function, pointers: Sequence[Value]) -> Callable[[Value], None]:
+        """Return what emits the code for the series of a number."""
+        raise NotImplementedError
+
+
+class SeriesEmitter:
+    """Code that reads the record, fills the rows and counts positions."""
+
+    def __init__(self, kernel: SeriesKernel, f: Function, pointers: Sequence[Value]) -> None:
         self.f = f
-        self.lanes = lanes
-        self.vector = Vector(F32, lanes)
+        self.kernel = kernel
+        self.lanes = kernel.lanes
+        self.vector = Vector(F32, kernel.lanes)
         self.record, self.scratch = pointers
         self.channels = self.word(RECORD.channels)
         self.pitch = self.word(RECORD.pitch)
         self.halo = self.word(RECORD.halo)
+
+    # The record -------------------------------------------------------------------------------
 
     def word(self, number: int, type_: Type = I64) -> Value:
         """Return a word of the record."""
@@ -94,20 +120,22 @@ class SeriesEmitter:
         start = self.f.mul(number, self.word(RECORD.features))
         return self.f.at(self.word(RECORD.output, POINTER), start, F32)
 
+    # Rows -------------------------------------------------------------------------------------
+
     def row(self, channel: Index, plane: int = 0) -> Value:
         """Return the address of the first value of a channel in scratch memory."""
         f = self.f
         number = f.add(channel, f.mul(self.channels, plane))
-        return f.at(self.scratch, f.add(f.add(f.mul(number, self.pitch), self.halo), 9 * 4 * self.lanes), F32)
+        start = f.add(f.mul(number, self.pitch), self.halo)
+        return f.at(self.scratch, f.add(start, self.kernel.front * self.lanes), F32)
 
-    def fill(self, number: Index, length: Value, tripled: int | None = None) -> None:
+    def fill(self, number: Index, length: Value, *, tripled: int | None = None) -> None:
         """Copy a series into the rows of plane 0, and three times its values into another."""
         f = self.f
         offset = self.entry(self.word(RECORD.offsets, POINTER), number)
         source = f.at(self.word(RECORD.source, POINTER), offset, F32)
         planes = (0,) if tripled is None else (0, tripled)
-        zero = f.emit(F32, "fadd float 0.0, 0.0")
-        three = f.emit(F32, "fadd float 0.0, 3.0")
+        zero, three = Value(F32, "0.0"), Value(F32, "3.0")
 
         def clear(row: Value, start: Index, stop: Index) -> None:
             f.loop(stop, lambda t, _: f.store(zero, f.at(row, t, F32)), start=start)
@@ -129,39 +157,48 @@ class SeriesEmitter:
 
         f.loop(self.channels, channel)
 
-    def mask(self, vectors: int, low: Value, high: Value) -> Value:
-        """Return the positions from ``low`` to ``high`` of a block as :meth:`_bits`."""
+    def loads(self, row: Value, start: Index, vectors: int) -> list[Value]:
+        """Load the values from a position on."""
+        f = self.f
+        at = f.at(row, start, F32)
+        return [f.load(f.at(at, v * self.lanes, F32), self.vector) for v in range(vectors)]
+
+    # Counting ---------------------------------------------------------------------------------
+
+    def inside(self, vectors: int, low: Index, high: Index) -> list[Value]:
+        """Return the lanes of a block whose positions in it lie from ``low`` to below ``high``."""
         f, lanes = self.f, self.lanes
         extent = vectors * lanes
-        low, high = (f.value(f.minimum(f.maximum(end, 0), extent)) for end in (low, high))
-        low, high = (f.splat(f.convert("trunc", end, I32), lanes) for end in (low, high))
-        inside = []
-        for v in range(vectors):
-            numbers = f.lane_numbers(I32, lanes, v * lanes)
-            inside.append(
-                f.integer("and", f.compare("sge", numbers, low), f.compare("slt", numbers, high))
-            )
-        return self._bits(inside)
+        ends = [f.value(f.minimum(f.maximum(end, 0), extent)) for end in (low, high)]
+        first, last = (f.splat(f.convert("trunc", end, I32), lanes) for end in ends)
+        numbers = [f.lane_numbers(I32, lanes, v * lanes) for v in range(vectors)]
+        return [
+            f.integer("and", f.compare("sge", n, first), f.compare("slt", n, last)) for n in numbers
+        ]
 
-    def positive(self, values: Sequence[Value], threshold: Value, mask: Value) -> Value:
-        """Return how many values that the mask counts lie above a threshold, as int32."""
+    def above(self, values: Sequence[Value], threshold: Value) -> Value:
+        """Return the bits of the lanes whose value lies above a threshold."""
+        return self.bits([self.f.fcompare("ogt", value, threshold) for value in values])
+
+    def number(self, bits: Value) -> Value:
+        """Return how many bits are set, as int32."""
         f = self.f
-        bits = self._bits([f.fcompare("ogt", value, threshold) for value in values])
-        number = f.intrinsic("ctpop", f.integer("and", bits, mask))
-        if number.type == I32:
-            return number
-        return f.convert("trunc" if number.type == I64 else "zext", number, I32)
+        count = f.intrinsic("ctpop", bits)
+        if count.type == I32:
+            return count
+        return f.convert("trunc" if count.type == I64 else "zext", count, I32)
 
-    def _bits(self, parts: Sequence[Value]) -> Value:
-        """Return an integer with a bit for each lane of some vectors, in any fixed order."""
+    def bits(self, parts: Sequence[Value]) -> Value:
+        """Return an integer with a bit for each lane of some vectors, in a fixed order."""
         f, lanes = self.f, self.lanes
-        if self.x86 and lanes < 16 and len(parts) == 4:
+        if self.kernel.x86 and lanes < 16 and len(parts) == 4:
             return self._packed([f.convert("sext", part, Vector(I32, lanes)) for part in parts])
         joined = list(parts)
         while len(joined) > 1:
-            order = list(range(2 * lanes))
             lanes *= 2
-            joined = [f.shuffle(a, b, order) for a, b in zip(joined[::2], joined[1::2], strict=True)]
+            order = list(range(lanes))
+            pairs = zip(joined[::2], joined[1::2], strict=True)
+            joined = [f.shuffle(a, b, order) for a, b in pairs]
         return f.convert("bitcast", joined[0], Scalar(f"i{lanes}", lanes // 8))
 
     def _packed(self, parts: list[Value]) -> Value:
@@ -171,9 +208,8 @@ class SeriesEmitter:
         """
         f, lanes = self.f, self.lanes
         level, size = ("avx2", "") if lanes == 8 else ("sse2", ".128")
-        words, bytes_ = Vector(I16, 2 * lanes), Vector(I8, 4 * lanes)
+        words, octets = Vector(I16, 2 * lanes), Vector(I8, 4 * lanes)
         pairs = zip(parts[::2], parts[1::2], strict=True)
         halves = [f.call(f"llvm.x86.{level}.packssdw{size}", words, a, b) for a, b in pairs]
-        whole = f.call(f"llvm.x86.{level}.packsswb{size}", bytes_, *halves)
-        mask = f.call(f"llvm.x86.{level}.pmovmskb{size}", I32, whole)
-        return mask
+        whole = f.call(f"llvm.x86.{level}.packsswb{size}", octets, *halves)
+        return f.call(f"llvm.x86.{level}.pmovmskb{size}", I32, whole)
