@@ -75,11 +75,16 @@ class Dataset:
                 "The 'X' parameter of Dataset must be uint8 or float32 of shape "
                 f"(n, channels, *spatial). Got {self.X.dtype} of shape {self.X.shape} instead."
             )
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        """Raise unless there is a label for each sample, of a known class."""
+        owner = type(self).__name__
         if self.y is None:
             return
         if len(self.y) != len(self):
             raise ArgumentError(
-                f"The 'y' parameter of Dataset must have one row for each of the {len(self)} "
+                f"The 'y' parameter of {owner} must have one row for each of the {len(self)} "
                 f"samples. Got {len(self.y)} instead."
             )
         if self.classes is not None and (
@@ -88,7 +93,7 @@ class Dataset:
             or (len(self) and not 0 <= self.y.min() <= self.y.max() < len(self.classes))
         ):
             raise ArgumentError(
-                "The 'y' parameter of Dataset must be class codes, integers of shape (n,) from 0 "
+                f"The 'y' parameter of {owner} must be class codes, integers of shape (n,) from 0 "
                 f"to {len(self.classes) - 1}, when 'classes' is given. "
                 f"Got {self.y.dtype} of shape {self.y.shape} instead."
             )
@@ -97,16 +102,25 @@ class Dataset:
         return self.X.shape[0]
 
     def __repr__(self) -> str:
-        if self.y is None:
-            target = "no labels"
-        elif self.classes is None:
-            target = "values to predict"
-        else:
-            target = f"{len(self.classes)} classes"
         return (
             f"Dataset({self.name!r}, {len(self)} samples of shape {self.sample_shape}, "
-            f"{self.X.dtype}, {target})"
+            f"{self.dtype}, {self._target()})"
         )
+
+    def _target(self) -> str:
+        if self.y is None:
+            return "no labels"
+        return "values to predict" if self.classes is None else f"{len(self.classes)} classes"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the samples."""
+        return self.X.dtype
+
+    @property
+    def is_series(self) -> bool:
+        """Whether the samples have one axis besides the channels: time."""
+        return len(self.sample_shape) == 2
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -208,7 +222,8 @@ class DatasetSplits:
     train : Dataset
         All the samples, if there is no test set.
     test : Dataset or None
-        Samples that were set aside, with the same sample shape, dtype and classes.
+        Samples that were set aside, with the same sample shape, dtype and classes; series may
+        have other lengths.
     """
 
     train: Dataset
@@ -217,15 +232,19 @@ class DatasetSplits:
     def __post_init__(self) -> None:
         if self.test is None:
             return
-        if self.test.sample_shape != self.train.sample_shape:
+        series = self.train.is_series and self.test.is_series
+        shapes = [part.sample_shape for part in (self.train, self.test)]
+        if series:
+            shapes = [shape[:1] for shape in shapes]  # the channels: lengths may differ
+        if shapes[0] != shapes[1]:
             raise DataError(
                 f"The test samples of {self.train.name!r} have shape {self.test.sample_shape}, "
                 f"and its training samples {self.train.sample_shape}. They must be the same."
             )
-        if self.test.X.dtype != self.train.X.dtype:
+        if self.test.dtype != self.train.dtype:
             raise DataError(
-                f"The test samples of {self.train.name!r} are {self.test.X.dtype}, and its "
-                f"training samples {self.train.X.dtype}: their values may be in different ranges. "
+                f"The test samples of {self.train.name!r} are {self.test.dtype}, and its "
+                f"training samples {self.train.dtype}: their values may be in different ranges. "
                 "Store both in one dtype."
             )
         if self.test.classes != self.train.classes:
