@@ -1,4 +1,4 @@
-"""Readers of data: named data sets, image folders, NumPy archives and IDX files."""
+"""Readers of data: named data sets, image folders, NumPy archives, IDX files and series."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from convoi.data.images import ImageFiles, read_images
 from convoi.data.named import load_dataset
 from convoi.data.npz import read_npz
 from convoi.data.opening import open_source
+from convoi.data.series import SeriesDataset
+from convoi.data.series_csv import read_series_csv
 from convoi.data.sources import ArraySource, SampleSource, Subset, as_sample_source
 from convoi.data.splitting import train_validation_split
+from convoi.data.ts import read_ts, write_ts
 
 __all__ = [
     "ArraySource",
@@ -17,6 +20,7 @@ __all__ = [
     "DatasetSplits",
     "ImageFiles",
     "SampleSource",
+    "SeriesDataset",
     "Subset",
     "as_sample_source",
     "load_dataset",
@@ -24,5 +28,8 @@ __all__ = [
     "read_idx",
     "read_images",
     "read_npz",
+    "read_series_csv",
+    "read_ts",
     "train_validation_split",
+    "write_ts",
 ]

@@ -15,7 +15,10 @@ from convoi.data.idx import is_idx_folder, open_idx_file, open_idx_folder
 from convoi.data.named import NAMED, load_dataset
 from convoi.data.npz import open_npz
 from convoi.data.options import ReadOptions
+from convoi.data.series_csv import SUFFIXES as TABLE_SUFFIXES
+from convoi.data.series_csv import open_series_csv
 from convoi.data.streams import accessing, require_file
+from convoi.data.ts import open_ts
 from convoi.errors import ArgumentTypeError, DataError, DataFileError
 
 if TYPE_CHECKING:
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
     from convoi.data.options import Fit, ImageSize, Label, Layout, OnError, Task
 
 _KINDS = (
-    "a named data set ({names}), a folder with one folder of images per class, an .npz file, or "
-    "IDX files"
+    "a named data set ({names}), a folder with one folder of images per class, an .npz file, IDX "
+    "files, or series in a .ts or .csv file"
 )
 
 
@@ -42,7 +45,7 @@ def open_source(
     fit: Fit = "crop",
     on_error: OnError = "raise",
 ) -> DatasetSplits:
-    """Open data in grid form, whatever they are stored in.
+    """Open images, other grids or series, whatever they are stored in.
 
     Parameters
     ----------
@@ -57,7 +60,10 @@ def open_source(
           or without ``x_test`` and ``y_test``; or ``train_images``, ``train_labels`` and so on;
         - a folder of IDX files named as MNIST's, ``train-images-idx3-ubyte`` and its companions;
           or one IDX file of images, whose labels file lies beside it. Either can be compressed
-          with gzip.
+          with gzip;
+        - a ``.ts`` file of series (:func:`read_ts`), or a table of series as ``.csv``, ``.tsv`` or
+          ``.txt`` (:func:`read_series_csv`). If its name ends in ``_TRAIN``, the file beside it
+          whose name ends in ``_TEST`` is the test set.
     data_dir : path-like, optional
         Folder of named data sets, see :func:`load_dataset`.
     layout : {'auto', 'no_channels', 'channels_first', 'channels_last'}, default='auto'
@@ -87,7 +93,8 @@ def open_source(
     Returns
     -------
     DatasetSplits
-        The training set, and the test set if the source has one.
+        The training set, and the test set if the source has one; of ``.ts`` files and tables,
+        they are instances of :class:`SeriesDataset`.
 
     Raises
     ------
@@ -147,9 +154,14 @@ def _open_file(file: Path, options: ReadOptions) -> DatasetSplits:
         start = raw.read(4)
     if file.suffix.lower() == ".npz" or start == b"PK\3\4":
         return open_npz(file, options)
+    suffix = file.suffix.lower()
+    if suffix == ".ts":
+        return open_ts(file, options)
+    if suffix in TABLE_SUFFIXES:
+        return open_series_csv(file, options)
     if "idx" in file.name.lower() or start[:2] in {b"\0\0", b"\x1f\x8b"}:
         return open_idx_file(file, options)
-    if file.suffix.lower() in SUFFIXES:
+    if suffix in SUFFIXES:
         raise DataFileError(
             f"{str(file)!r} is a single image. A source of images is a folder with one folder of "
             "images per class."

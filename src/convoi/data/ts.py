@@ -20,7 +20,7 @@ import numpy as np
 
 from convoi.checks import describe
 from convoi.data.dataset import DatasetSplits
-from convoi.data.options import ReadOptions
+from convoi.data.numbers import Lines
 from convoi.data.series import SeriesDataset, series_dataset
 from convoi.data.streams import accessing, require_file
 from convoi.data.targets import encode_classes, listing
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from convoi.data.options import ReadOptions
 
 _TAGS = {
     "problemname": "problem_name",
@@ -49,9 +51,6 @@ _SHOWN_TAGS = (
     "@classLabel, @targetLabel, @data"
 )
 _LONGEST_COUNT = 12  # digits
-# What Python's float takes besides, such as 1_000, is no number of the format.
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_MISSING = {"?", "nan"}
 
 
 @dataclass
@@ -111,17 +110,17 @@ def read_ts(path: str | os.PathLike[str]) -> SeriesDataset:
     >>> steps.X[1]
     array([[ 5.,  4., nan]])
     """
-    return _read(Path(path), None)
+    return _read(Path(path))
 
 
 def open_ts(file: Path, options: ReadOptions) -> DatasetSplits:
     """Read a file, and the test set that lies beside it as ``NAME_TEST.ts``."""
-    train = _with_options(_read(file, options), options, file)
+    train = _with_options(_read(file), options, file)
     companion = file.with_name(re.sub(r"_TRAIN(?=\.ts$)", "_TEST", file.name, flags=re.IGNORECASE))
     if companion == file or not companion.is_file():
         return DatasetSplits(train)
     known = options.with_classes(train.classes) if train.classes is not None else options
-    return DatasetSplits(train, _with_options(_read(companion, known), known, companion))
+    return DatasetSplits(train, _with_options(_read(companion), known, companion))
 
 
 def _with_options(data: SeriesDataset, options: ReadOptions, file: Path) -> SeriesDataset:
@@ -138,35 +137,20 @@ def _with_options(data: SeriesDataset, options: ReadOptions, file: Path) -> Seri
     return data.with_classes(options.classes)  # type: ignore[return-value]  # it stays of its class
 
 
-class _Reader:
-    """A file line by line, with the number of the line for messages."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.number = 0
-
-    def refuse(self, problem: str) -> NoReturn:
-        raise DataFileError(f"{str(self.file)!r}, line {self.number}: {problem}")
-
-    def lines(self) -> Iterator[str]:
-        """Iterate over the lines that say something."""
-        with self.file.open("rb") as stream:
-            for raw in stream:
-                self.number += 1
-                try:
-                    text = raw.decode("utf-8-sig" if self.number == 1 else "utf-8").strip()
-                except UnicodeDecodeError as error:
-                    self.refuse(f"it is no text in UTF-8 ({error.reason}).")
-                if text and not text.startswith(("#", "%")):
-                    yield text
+def _said(lines: Lines, file: Path) -> Iterator[str]:
+    """Iterate over the lines that say something."""
+    with file.open("rb") as stream:
+        for raw in stream:
+            text = lines.decoded(raw).strip()
+            if text and not text.startswith(("#", "%")):
+                yield text
 
 
-def _read(file: Path, options: ReadOptions | None) -> SeriesDataset:
-    del options
+def _read(file: Path) -> SeriesDataset:
     with accessing(file):
         require_file(file)
-        reader = _Reader(file)
-        lines = reader.lines()
+        reader = Lines(file)
+        lines = _said(reader, file)
         header = _read_header(reader, lines)
         cases = _Cases(reader, header)
         for line in lines:
@@ -174,12 +158,12 @@ def _read(file: Path, options: ReadOptions | None) -> SeriesDataset:
     return cases.dataset()
 
 
-def _read_header(reader: _Reader, lines: Iterator[str]) -> _Header:
+def _read_header(reader: Lines, lines: Iterator[str]) -> _Header:
     header = _Header()
     for line in lines:
         if not line.startswith("@"):
             reader.refuse(f"a line of the header begins with '@' or '#', not with {line[:20]!r}.")
-        word, *rest = line[1:].split()or [""]
+        word, *rest = line[1:].split() or [""]
         if word.lower() == "data":
             if rest:
                 reader.refuse(f"nothing follows '@data' on its line, got {' '.join(rest)[:20]!r}.")
@@ -189,7 +173,7 @@ def _read_header(reader: _Reader, lines: Iterator[str]) -> _Header:
     reader.refuse("the header ends without a line '@data'.")
 
 
-def _add_tag(reader: _Reader, header: _Header, word: str, rest: list[str]) -> None:
+def _add_tag(reader: Lines, header: _Header, word: str, rest: list[str]) -> None:
     name = _TAGS.get(word.lower())
     if name is None:
         reader.refuse(f"the tag '@{word[:40]}' is none of {_SHOWN_TAGS}.")
@@ -219,13 +203,13 @@ def _add_tag(reader: _Reader, header: _Header, word: str, rest: list[str]) -> No
         )
 
 
-def _count(reader: _Reader, word: str, rest: list[str]) -> int:
+def _count(reader: Lines, word: str, rest: list[str]) -> int:
     if len(rest) != 1 or not rest[0].isdecimal() or len(rest[0]) > _LONGEST_COUNT or not int(rest[0]):
         reader.refuse(f"'@{word}' must be followed by a positive integer, got {' '.join(rest)!r}.")
     return int(rest[0])
 
 
-def _check_header(reader: _Reader, header: _Header) -> None:
+def _check_header(reader: Lines, header: _Header) -> None:
     if header.class_label is None and header.target_label is None:
         reader.refuse(
             "the header must say '@classLabel true' with the labels, '@classLabel false' or "
@@ -242,7 +226,7 @@ def _check_header(reader: _Reader, header: _Header) -> None:
 class _Cases:
     """The cases of a file as they are read."""
 
-    def __init__(self, reader: _Reader, header: _Header) -> None:
+    def __init__(self, reader: Lines, header: _Header) -> None:
         self.reader = reader
         self.header = header
         self.series: list[NDArray[np.float64]] = []
@@ -260,7 +244,12 @@ class _Cases:
         if self.header.labelled:
             self._add_label(fields)
         self._check_channels(len(fields))
-        rows = [self._values(text, number) for number, text in enumerate(fields)]
+        rows = [
+            self.reader.numbers(
+                text.split(","), f" of channel {number}", missing=self.header.missing is not False
+            )
+            for number, text in enumerate(fields)
+        ]
         lengths = {len(row) for row in rows}
         if len(lengths) > 1:
             self.reader.refuse(
@@ -275,10 +264,7 @@ class _Cases:
             self.reader.refuse("the label is missing: it follows the last ':' of the line.")
         label = fields.pop().strip()
         if self.header.target_label:
-            target = self._number(label, "the target")
-            if np.isnan(target):
-                self.reader.refuse(f"the target is missing: {label!r}.")
-            self.targets.append(target)
+            self.targets.append(self.reader.number_of(label, "the target", missing=False))
             return
         code = self._codes.get(label)
         if code is None:
@@ -306,33 +292,6 @@ class _Cases:
         if length != self.length:
             says = "the header says" if self.header.series_length else "the lines before it have"
             self.reader.refuse(f"it has {length} values per channel, and {says} {self.length}.")
-
-    def _values(self, text: str, channel: int) -> list[float]:
-        """Return the values of a channel."""
-        parts = text.split(",")
-        if text.isascii() and "_" not in text:
-            # Quick, and stricter words follow only for what is not a plain list of numbers.
-            try:
-                values = list(map(float, parts))
-            except ValueError:
-                values = []
-            if values and np.isfinite(values).all():
-                return values
-        what = f"value {{}} of channel {channel}"
-        return [self._number(part.strip(), what.format(i)) for i, part in enumerate(parts)]
-
-    def _number(self, text: str, what: str) -> float:
-        if text.lower() in _MISSING and what != "the target":
-            if self.header.missing is False:
-                self.reader.refuse(f"{what} is missing, and the header says '@missing false'.")
-            return float("nan")
-        if not _NUMBER.fullmatch(text):
-            hint = " Time stamps are not supported." if "(" in text else ""
-            self.reader.refuse(f"{what} is no number: {describe(text)}.{hint}")
-        number = float(text)
-        if not np.isfinite(number):
-            self.reader.refuse(f"{what} is beyond the largest number: {describe(text)}.")
-        return number
 
     def dataset(self) -> SeriesDataset:
         """Return what was read."""
