@@ -74,7 +74,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="convoi",
     cls=_Commands,
-    help="Train and use convolutional networks on images.",
+    help="Train and use convolutional networks on images and series.",
     epilog=_EPILOG,
     no_args_is_help=True,
     add_completion=False,

@@ -23,6 +23,7 @@ from convoi.cli.output import print_json, print_lines, print_table
 EXAMPLES = examples(
     "convoi evaluate model.safetensors digits",
     "convoi evaluate photos.safetensors photos/ --json",
+    "convoi evaluate model.safetensors GunPoint_TEST.ts",
 )
 
 MAX_MATRIX = 20
@@ -44,28 +45,26 @@ def evaluate(
 
     Images are brought to the size, and labels to the classes, that the model was trained with.
     """
-    from convoi.estimators import ImageClassifier, load_estimator
+    from convoi.cli.samples import classifies, open_for_model
+    from convoi.estimators import load_estimator
 
     estimator = load_estimator(model, threads=threads, precision=precision.value)
-    classifies = isinstance(estimator, ImageClassifier)
-    from convoi.cli.samples import open_for_model
-
     dataset = open_for_model(
         estimator,
         source,
-        task="classification" if classifies else "regression",
-        classes=estimator.classes_.tolist() if isinstance(estimator, ImageClassifier) else None,
+        task="classification" if classifies(estimator) else "regression",
+        classes=estimator.classes_.tolist() if classifies(estimator) else None,
         data_dir=data_dir,
         layout=layout.value,
         on_error="skip" if skip_unreadable else "raise",
     )
-    if isinstance(estimator, ImageClassifier):
+    if classifies(estimator):
         figures = classification_figures(estimator, dataset)
     else:
         figures = regression_figures(estimator, dataset)
     if as_json:
         print_json({"model": str(model), "source": source, **figures})
-    elif isinstance(estimator, ImageClassifier):
+    elif classifies(estimator):
         _print_classification(figures)
     else:
         _print_regression(figures)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from convoi.cli.samples import model_input
+
 if TYPE_CHECKING:
+    from convoi.cli.samples import Classifier, Regressor
     from convoi.data import Dataset
-    from convoi.estimators import ImageClassifier, ImageRegressor
 
 
-def classification_figures(model: ImageClassifier, dataset: Dataset) -> dict[str, Any]:
+def classification_figures(model: Classifier, dataset: Dataset) -> dict[str, Any]:
     """Return accuracy, precision, recall and F1 of each class, and the confusion matrix.
 
     Parameters
     ----------
-    model : ImageClassifier
+    model : ImageClassifier or SeriesClassifier
         Fitted.
     dataset : Dataset
         Its class codes are those of the model's labels.
@@ -27,7 +29,7 @@ def classification_figures(model: ImageClassifier, dataset: Dataset) -> dict[str
     )
 
     codes = np.arange(len(model.classes_))
-    predicted = model.predict_log_proba(dataset).argmax(axis=1)
+    predicted = model.predict_log_proba(model_input(dataset)).argmax(axis=1)
     precision, recall, f1, support = precision_recall_fscore_support(
         dataset.y, predicted, labels=codes, zero_division=0.0
     )
@@ -50,13 +52,13 @@ def classification_figures(model: ImageClassifier, dataset: Dataset) -> dict[str
     }
 
 
-def regression_figures(model: ImageRegressor, dataset: Dataset) -> dict[str, Any]:
+def regression_figures(model: Regressor, dataset: Dataset) -> dict[str, Any]:
     """Return R2, mean absolute error and root mean squared error."""
     import numpy as np
     from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
     y = np.asarray(dataset.y, np.float64)
-    predicted = model.predict(dataset).reshape(y.shape)
+    predicted = model.predict(model_input(dataset)).reshape(y.shape)
     return {
         "task": "regression",
         "samples": len(dataset),

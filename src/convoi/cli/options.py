@@ -14,7 +14,7 @@ NETWORKS = "lenet5, two_conv, vgg, resnet, mobilenet, fcn, inception_time"
 
 SOURCE_HELP = (
     "A named data set (digits, fashion-mnist), a folder with one folder of images per class, an "
-    ".npz file, or IDX files."
+    ".npz file, IDX files, or series in a .ts or .csv file."
 )
 
 
@@ -43,6 +43,13 @@ class Layout(str, Enum):
     no_channels = "no_channels"
     channels_first = "channels_first"
     channels_last = "channels_last"
+
+
+class Missing(str, Enum):
+    """What is done about missing values of series."""
+
+    error = "error"
+    mask = "mask"
 
 
 class Precision(str, Enum):

@@ -1,4 +1,4 @@
-"""``convoi predict``: what a model makes of images."""
+"""``convoi predict``: what a model makes of images or series."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from convoi.errors import DataError, DataFileError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from convoi.cli.samples import Classifier, ImageModel, Model, Regressor
     from convoi.data import Dataset
-    from convoi.estimators import ImageClassifier, ImageRegressor
 
 EXAMPLES = examples(
     "convoi predict photos.safetensors cat.jpg dog.jpg",
     "convoi predict photos.safetensors holiday/ --top 3 --json",
     "convoi predict photos.safetensors arrays.npz",
+    "convoi predict gunpoint.safetensors new_series.ts",
 )
 
 _AT_A_TIME = 64  # image files that are decoded into one array
@@ -41,12 +42,13 @@ def predict(
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="Images, folders of images, .npz files with an array X, or other sources.",
+            help="Images, folders of images, .npz files with an array X, .ts or .csv files of "
+            "series, or other sources.",
             show_default=False,
         ),
     ],
     *,
-    top: Annotated[int, typer.Option(min=1, help="Number of labels to show for each image.")] = 1,
+    top: Annotated[int, typer.Option(min=1, help="Number of labels to show for each sample.")] = 1,
     value_range: Annotated[
         tuple[float, float] | None,
         typer.Option(
@@ -61,17 +63,20 @@ def predict(
     precision: Exactness = Precision.default,
     as_json: AsJson = False,
 ) -> None:
-    """Predict the labels, or values, of images.
+    """Predict the labels, or values, of images or series.
 
     Images are brought to the size that the model was trained with. What cannot be read is
     reported, and the exit status is then 1; the others are predicted all the same.
     """
     from dataclasses import replace
 
-    from convoi.estimators import ImageClassifier, load_estimator
+    from convoi.cli.samples import classifies, takes_series
+    from convoi.estimators import load_estimator
 
     estimator = load_estimator(model, threads=threads, precision=precision.value)
     if value_range is not None:
+        if takes_series(estimator):
+            raise typer.BadParameter("The model takes series.", param_hint="--value-range")
         estimator.pixel_format_ = replace(estimator.pixel_format_, value_range=value_range)
     records: list[dict[str, Any]] = []
     failed = False
@@ -79,13 +84,13 @@ def predict(
         if isinstance(outcome, DataError):
             failed = True
             typer.echo(f"convoi: {outcome}", err=True)
-        elif isinstance(estimator, ImageClassifier):
+        elif classifies(estimator):
             records += _labels(estimator, names, outcome, top)
         else:
             records += _values(estimator, names, outcome)
     if as_json:
         print_json(records)
-    elif isinstance(estimator, ImageClassifier):
+    elif classifies(estimator):
         _print_labels(records)
     else:
         print_table(("File", "Value"), [(r["file"], _joined(r["value"])) for r in records])
@@ -94,11 +99,15 @@ def predict(
 
 
 def _opened(
-    model: ImageClassifier | ImageRegressor, files: list[str], layout: Layout
+    model: Model, files: list[str], layout: Layout
 ) -> Iterator[tuple[list[str], Dataset | DataError]]:
     """Iterate over names of samples and the samples, or the error that they gave."""
+    from convoi.cli.samples import takes_series
     from convoi.data.decoding import SUFFIXES
 
+    if takes_series(model):
+        yield from (_source(model, file, layout) for file in files)
+        return
     images: list[str] = []
     for file in files:
         if Path(file).suffix.lower() in SUFFIXES:
@@ -114,9 +123,7 @@ def _opened(
         yield from _read(model, images)
 
 
-def _read(
-    model: ImageClassifier | ImageRegressor, files: list[str]
-) -> Iterator[tuple[list[str], Dataset | DataError]]:
+def _read(model: ImageModel, files: list[str]) -> Iterator[tuple[list[str], Dataset | DataError]]:
     """Decode images; each that cannot be read gives an error of its own."""
     import numpy as np
 
@@ -137,7 +144,7 @@ def _read(
         yield names, Dataset("images", np.concatenate(images), value_range=(0.0, 255.0))
 
 
-def _check_pixels(model: ImageClassifier | ImageRegressor, channels: int) -> None:
+def _check_pixels(model: ImageModel, channels: int) -> None:
     if channels not in {1, 3}:
         raise DataError(
             f"The model takes images of {channels} channels, and image files have 1 or 3. Store "
@@ -150,9 +157,7 @@ def _check_pixels(model: ImageClassifier | ImageRegressor, channels: int) -> Non
         )
 
 
-def _source(
-    model: ImageClassifier | ImageRegressor, source: str, layout: Layout
-) -> tuple[list[str], Dataset | DataError]:
+def _source(model: Model, source: str, layout: Layout) -> tuple[list[str], Dataset | DataError]:
     import numpy as np
 
     from convoi.cli.samples import open_for_model
@@ -162,6 +167,8 @@ def _source(
         dataset = open_for_model(model, source, labelled=False, layout=layout.value)
     except DataError as error:
         return [source], error
+    if dataset.is_series:
+        return [f"{source}[{index}]" for index in range(len(dataset))], dataset
     indices, samples = np.arange(len(dataset)), dataset.source
     while isinstance(samples, Subset):
         indices, samples = samples.indices[indices], samples.source
@@ -171,9 +178,11 @@ def _source(
 
 
 def _labels(
-    model: ImageClassifier, names: list[str], dataset: Dataset, top: int
+    model: Classifier, names: list[str], dataset: Dataset, top: int
 ) -> list[dict[str, Any]]:
-    probabilities = model.predict_proba(dataset)
+    from convoi.cli.samples import model_input
+
+    probabilities = model.predict_proba(model_input(dataset))
     best = (-probabilities).argsort(axis=1, kind="stable")[:, :top]
     labels = model.classes_.tolist()
     records = []
@@ -183,8 +192,10 @@ def _labels(
     return records
 
 
-def _values(model: ImageRegressor, names: list[str], dataset: Dataset) -> list[dict[str, Any]]:
-    values = model.predict(dataset).tolist()
+def _values(model: Regressor, names: list[str], dataset: Dataset) -> list[dict[str, Any]]:
+    from convoi.cli.samples import model_input
+
+    values = model.predict(model_input(dataset)).tolist()
     return [{"file": name, "value": value} for name, value in zip(names, values, strict=True)]
 
 

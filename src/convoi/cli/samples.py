@@ -7,18 +7,41 @@ from typing import TYPE_CHECKING, Any
 from convoi.errors import DataError
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from typing_extensions import TypeIs
+
     from convoi.data import Dataset
-    from convoi.estimators import ImageClassifier, ImageRegressor
+    from convoi.estimators import (
+        ImageClassifier,
+        ImageRegressor,
+        SeriesClassifier,
+        SeriesRegressor,
+    )
+
+    ImageModel: TypeAlias = ImageClassifier | ImageRegressor
+    SeriesModel: TypeAlias = SeriesClassifier | SeriesRegressor
+    Classifier: TypeAlias = ImageClassifier | SeriesClassifier
+    Regressor: TypeAlias = ImageRegressor | SeriesRegressor
+    Model: TypeAlias = ImageModel | SeriesModel
 
 
 def open_for_model(
-    model: ImageClassifier | ImageRegressor,
+    model: Model,
     source: str,
     **options: Any,  # noqa: ANN401 - open_source's
 ) -> Dataset:
-    """Return the test set of a source, or all of it, with images as the model takes them."""
+    """Return the test set of a source, or all of it, with samples as the model takes them."""
     from convoi.data import open_source
 
+    if takes_series(model):
+        dataset = open_source(source, **options).held_out
+        if not dataset.is_series:
+            raise DataError(
+                f"The model takes series, and {source!r} holds samples of shape "
+                f"{dataset.sample_shape}. Of an array, --layout tells which axes are channels."
+            )
+        return dataset
     channels, size = image_form(model)
     return open_source(
         source,
@@ -29,7 +52,30 @@ def open_for_model(
     ).held_out
 
 
-def image_form(model: ImageClassifier | ImageRegressor) -> tuple[int, tuple[int, int]]:
+def takes_series(model: Model) -> TypeIs[SeriesModel]:
+    """Tell whether a model takes series, and no images."""
+    from convoi.estimators import SeriesClassifier, SeriesRegressor
+
+    return isinstance(model, (SeriesClassifier, SeriesRegressor))
+
+
+def classifies(model: Model) -> TypeIs[Classifier]:
+    """Tell whether a model predicts classes, and no values."""
+    from convoi.estimators import ImageClassifier, SeriesClassifier
+
+    return isinstance(model, (ImageClassifier, SeriesClassifier))
+
+
+def model_input(dataset: Dataset) -> Any:  # noqa: ANN401 - what estimators take
+    """Return what a model is given: the data set, or the series themselves."""
+    from convoi.data import SeriesDataset
+
+    if not isinstance(dataset, SeriesDataset):
+        return dataset
+    return dataset.X if not isinstance(dataset.X, tuple) else list(dataset.X)
+
+
+def image_form(model: ImageModel) -> tuple[int, tuple[int, int]]:
     """Return channels and (height, width) of the images that a model takes."""
     if len(model.image_shape_) == 1:
         raise DataError(

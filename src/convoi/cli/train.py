@@ -16,6 +16,7 @@ from convoi.cli.options import (
     DataDir,
     Exactness,
     Layout,
+    Missing,
     Precision,
     SkipUnreadable,
     Source,
@@ -29,13 +30,14 @@ from convoi.cli.options import (
 from convoi.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
-    from convoi.data import Dataset
-    from convoi.estimators import ImageClassifier, ImageRegressor
+    from convoi.cli.samples import Model
+    from convoi.data import Dataset, DatasetSplits
 
 EXAMPLES = examples(
     "convoi train digits",
     "convoi train photos/ --image-size 64 --validation 0.1 --output photos.safetensors",
     "convoi train fashion-mnist --checkpoint run.checkpoint --resume",
+    "convoi train GunPoint_TRAIN.ts --test GunPoint_TEST.ts",
 )
 
 
@@ -45,7 +47,7 @@ def train(
     network: Annotated[
         str,
         typer.Option(
-            help=f"{NETWORKS}; or auto, which chooses by the size of the images and their number.",
+            help=f"{NETWORKS}; or auto, which chooses by the size of the samples and their number.",
             callback=check_network,
         ),
     ] = "auto",
@@ -80,6 +82,14 @@ def train(
     no_augment: Annotated[
         bool, typer.Option("--no-augment", help="The same as --augment none.")
     ] = False,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            help="A source to measure the model on at the end, instead of the test set of SOURCE.",
+            metavar="SOURCE",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The model file; an old one is replaced.")
     ] = Path("model.safetensors"),
@@ -113,12 +123,18 @@ def train(
             show_default=False,
         ),
     ] = None,
+    missing: Annotated[
+        Missing,
+        typer.Option(
+            help="Of series with missing values: refuse them, or tell the network which are missing."
+        ),
+    ] = Missing.error,
     layout: ArrayLayout = Layout.auto,
     skip_unreadable: SkipUnreadable = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network on images and write it to a model file.
+    """Train a network on images or series and write it to a model file.
 
     If SOURCE has a test set, the figures at the end are measured on it; nothing else uses it.
     """
@@ -126,18 +142,19 @@ def train(
         raise typer.BadParameter("Give the file with --checkpoint.", param_hint="--resume")
     sizes = parse_sizes(image_size, counts=(1, 2), example="64 or 48x64")
     check_writable(output, "--output")
-    from convoi.data import open_source
-
-    splits = open_source(
+    splits = _opened(
         source,
+        test,
         data_dir=data_dir,
         layout=layout.value,
         task=task.value,
         image_size=sizes[0] if sizes is not None and len(sizes) == 1 else sizes,
         on_error="skip" if skip_unreadable else "raise",
     )
+    _check_series(splits.train, checkpoint, missing)
     estimator = _estimator(
         splits.train,
+        missing.value,
         network=network,
         epochs="auto" if epochs is None else epochs,
         batch_size="auto" if batch_size is None else batch_size,
@@ -151,7 +168,7 @@ def train(
     )
     began = time.monotonic()
     try:
-        estimator.fit_dataset(splits.train, checkpoint=checkpoint, resume=resume)
+        _fit(estimator, splits.train, checkpoint=checkpoint, resume=resume)
     except KeyboardInterrupt:
         if checkpoint is not None and checkpoint.exists():
             hint = f"Resume with the same command and --checkpoint {checkpoint} --resume."
@@ -167,16 +184,53 @@ def train(
         print_lines(*_described(report))
 
 
-def _estimator(dataset: Dataset, **parameters: Any) -> ImageClassifier | ImageRegressor:  # noqa: ANN401
-    from convoi.estimators import ImageClassifier, ImageRegressor
+def _opened(source: str, test: str | None, **options: Any) -> DatasetSplits:  # noqa: ANN401
+    """Return the training set, and the test set that was asked for or stored with it."""
+    from convoi.data import DatasetSplits, open_source
 
+    splits = open_source(source, **options)
+    if test is None:
+        return splits
+    classes = splits.train.classes
+    kind = "regression" if classes is None else "classification"
+    held_out = open_source(test, **{**options, "task": kind}, classes=classes).held_out
+    return DatasetSplits(splits.train, held_out)
+
+
+def _check_series(dataset: Dataset, checkpoint: Path | None, missing: Missing) -> None:
+    """Raise for options that do not go with the samples."""
+    if missing is Missing.mask and not dataset.is_series:
+        raise typer.BadParameter("It is for series.", param_hint="--missing")
+    unequal = dataset.is_series and isinstance(dataset.X, tuple)
+    if unequal and checkpoint is not None:
+        raise typer.BadParameter(
+            "Runs on series of unequal lengths are not saved.", param_hint="--checkpoint"
+        )
+
+
+def _estimator(dataset: Dataset, missing: str, **parameters: Any) -> Model:  # noqa: ANN401
+    from convoi.estimators import (
+        ImageClassifier,
+        ImageRegressor,
+        SeriesClassifier,
+        SeriesRegressor,
+    )
+
+    if dataset.is_series:
+        kind = SeriesRegressor if dataset.classes is None else SeriesClassifier
+        return kind(**parameters, missing=missing)
     cls = ImageRegressor if dataset.classes is None else ImageClassifier
     return cls(**parameters)
 
 
-def _report(
-    estimator: ImageClassifier | ImageRegressor, train: Dataset, test: Dataset | None
-) -> dict[str, Any]:
+def _fit(estimator: Model, dataset: Dataset, *, checkpoint: Path | None, resume: bool) -> None:
+    if isinstance(dataset.X, tuple):
+        estimator.fit(list(dataset.X), dataset.labels)
+    else:
+        estimator.fit_dataset(dataset, checkpoint=checkpoint, resume=resume)
+
+
+def _report(estimator: Model, train: Dataset, test: Dataset | None) -> dict[str, Any]:
     history = estimator.history_
     last = history.epochs[-1].metrics if history.epochs else {}
     return {
@@ -200,11 +254,12 @@ def _report(
     }
 
 
-def _test_figures(estimator: ImageClassifier | ImageRegressor, test: Dataset) -> dict[str, Any]:
+def _test_figures(estimator: Model, test: Dataset) -> dict[str, Any]:
     from convoi.cli.figures import classification_figures, regression_figures
-    from convoi.estimators import ImageClassifier
+    from convoi.cli.samples import classifies
 
-    if isinstance(estimator, ImageClassifier):
+    if classifies(estimator):
+        test = test.with_classes(estimator.classes_.tolist())
         figures = classification_figures(estimator, test)
         return {"samples": figures["samples"], "accuracy": figures["accuracy"]}
     figures = regression_figures(estimator, test)

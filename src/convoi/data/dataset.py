@@ -123,6 +123,14 @@ class Dataset:
         return len(self.sample_shape) == 2
 
     @property
+    def labels(self) -> NDArray[Any] | None:
+        """The label of each sample, or its value, as an estimator takes them."""
+        if self.y is None or self.classes is None:
+            return self.y
+        labels: NDArray[Any] = np.asarray(self.classes)[self.y]
+        return labels
+
+    @property
     def sample_shape(self) -> tuple[int, ...]:
         """``(channels, *spatial)``: the input shape of a network for these samples."""
         return tuple(self.X.shape[1:])

@@ -117,14 +117,6 @@ class SeriesDataset(Dataset):
         return any(bool(np.isnan(series).any()) for series in self.X)
 
     @property
-    def labels(self) -> NDArray[Any] | None:
-        """The label of each series, or its value, as an estimator takes them."""
-        if self.y is None or self.classes is None:
-            return self.y
-        labels: NDArray[Any] = np.asarray(self.classes)[self.y]
-        return labels
-
-    @property
     def source(self) -> SampleSource:
         """The series as a source of samples, if they are of one length.
 

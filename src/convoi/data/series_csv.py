@@ -21,7 +21,6 @@ from convoi.errors import DataFileError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -256,7 +255,9 @@ def _encoded(
 ) -> tuple[NDArray[Any], tuple[str | int, ...] | None]:
     """Return codes and classes, or values."""
     column = table.column(_LABELS)
-    named_target = column is not None and table.names is not None and table.names[column] == "target"
+    named_target = (
+        column is not None and table.names is not None and table.names[column] == "target"
+    )
     y: NDArray[Any] = np.array(labels)
     if all(is_number(label) and np.isfinite(float(label.replace("?", "nan"))) for label in labels):
         y = y.astype(np.float64)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -204,7 +204,12 @@ def _add_tag(reader: Lines, header: _Header, word: str, rest: list[str]) -> None
 
 
 def _count(reader: Lines, word: str, rest: list[str]) -> int:
-    if len(rest) != 1 or not rest[0].isdecimal() or len(rest[0]) > _LONGEST_COUNT or not int(rest[0]):
+    if (
+        len(rest) != 1
+        or not rest[0].isdecimal()
+        or len(rest[0]) > _LONGEST_COUNT
+        or not int(rest[0])
+    ):
         reader.refuse(f"'@{word}' must be followed by a positive integer, got {' '.join(rest)!r}.")
     return int(rest[0])
 
@@ -277,8 +282,10 @@ class _Cases:
         if self.channels is None:
             self.channels = count
         if count != self.channels:
-            says = "the header says" if self.header.univariate or self.header.dimensions else (
-                "the lines before it have"
+            says = (
+                "the header says"
+                if self.header.univariate or self.header.dimensions
+                else ("the lines before it have")
             )
             self.reader.refuse(f"it has {count} channels, and {says} {self.channels}.")
         if count == 1 and self.header.univariate is False:

@@ -124,15 +124,19 @@ class SeriesFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """Let scikit-learn check an array; only rows of one length are features by its rules."""
         rows = (X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim) <= 2
         known = reset or hasattr(self, "n_features_in_")
-        array: NDArray[Any] = validate_data(
-            self,
-            X,
-            reset=reset,
-            skip_check_array=False,
-            dtype="numeric",
-            ensure_2d=rows,
-            allow_nd=True,
-        ) if rows and known else _check_array(X, self)
+        array: NDArray[Any] = (
+            validate_data(
+                self,
+                X,
+                reset=reset,
+                skip_check_array=False,
+                dtype="numeric",
+                ensure_2d=rows,
+                allow_nd=True,
+            )
+            if rows and known
+            else _check_array(X, self)
+        )
         if reset and not rows:
             self.__dict__.pop("n_features_in_", None)
         return array
@@ -229,9 +233,7 @@ class MiniRocketFeatures(SeriesFeatures):
     def _check_parameters(self) -> None:
         owner = type(self).__name__
         check_integer(self.n_kernels, "n_kernels", owner, minimum=1)
-        check_integer(
-            self.max_dilations_per_kernel, "max_dilations_per_kernel", owner, minimum=1
-        )
+        check_integer(self.max_dilations_per_kernel, "max_dilations_per_kernel", owner, minimum=1)
         if self.threads is not None:
             check_integer(self.threads, "threads", owner, minimum=1)
 

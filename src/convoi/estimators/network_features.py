@@ -156,9 +156,7 @@ class NetworkFeatures(SeriesFeatures):
         names = {name for node in nodes for name in node.parameters}
         specs = {name: spec for name, spec in graph.parameters.items() if name in names}
         try:
-            cut = Graph(
-                {_INPUT: (network.input_shape[0], length)}, tuple(nodes), (last,), specs
-            )
+            cut = Graph({_INPUT: (network.input_shape[0], length)}, tuple(nodes), (last,), specs)
         except ShapeError as error:
             raise ShapeError(
                 f"The network of {type(self).__name__} cannot take series of {length} time steps, "

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from convoi.codegen.builder import Function
 
+
 @dataclass(frozen=True)
 class PixelCorrelate(Kernel):
     """Correlate the tasks ``first`` to ``first + count`` of a grid."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from convoi.codegen.types import F32, I32, I64, Index, Value, constant
+from convoi.codegen.types import F32, I32, Index, Value, constant
 from convoi.kernels.series_rows import RECORD, SeriesEmitter, SeriesKernel, block_vectors
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from convoi.checks import check_integer
 from convoi.errors import ArgumentError, ShapeError
 from convoi.kernels import minirocket as native
-from convoi.signal.channels import check_channels, choose_channels, choice_table
+from convoi.signal.channels import check_channels, choice_table, choose_channels
 from convoi.signal.series import SeriesCollection, Tables, as_series, series_features
 
 if TYPE_CHECKING:
@@ -276,7 +276,11 @@ def _choose_biases(
             combination = number * KERNELS + kernels
             lengths = collection.lengths[samples[kernels]]
             C = _convolved(
-                collection, samples[kernels], kernels, int(dilation), _sets(combination, counts, indices)
+                collection,
+                samples[kernels],
+                kernels,
+                int(dilation),
+                _sets(combination, counts, indices),
             )
             end = begin + each * len(kernels)
             wanted = quantiles[begin:end].reshape(len(kernels), each)

@@ -10,7 +10,7 @@ import numpy as np
 from convoi.checks import check_integer
 from convoi.errors import ArgumentError, ShapeError
 from convoi.kernels import rocket as native
-from convoi.signal.channels import check_channels, choose_channels, choice_table
+from convoi.signal.channels import check_channels, choice_table, choose_channels
 from convoi.signal.series import Tables, as_series, series_features
 
 if TYPE_CHECKING:

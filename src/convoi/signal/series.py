@@ -70,7 +70,9 @@ class SeriesCollection:
         """
         if not len(self):
             return self
-        starts = self.offsets[:, np.newaxis] + self.lengths[:, np.newaxis] * np.arange(self.channels)
+        starts = self.offsets[:, np.newaxis] + self.lengths[:, np.newaxis] * np.arange(
+            self.channels
+        )
         starts, lengths = starts.reshape(-1), np.repeat(self.lengths, self.channels)
         values = self.values.astype(np.float64)
         mean = np.add.reduceat(values, starts) / lengths
