@@ -126,7 +126,7 @@ def train(
     missing: Annotated[
         Missing,
         typer.Option(
-            help="Of series with missing values: refuse them, or tell the network which are missing."
+            help="Missing values of series: refuse them, or tell the network where they are."
         ),
     ] = Missing.error,
     layout: ArrayLayout = Layout.auto,
@@ -224,8 +224,9 @@ def _estimator(dataset: Dataset, missing: str, **parameters: Any) -> Model:  # n
 
 
 def _fit(estimator: Model, dataset: Dataset, *, checkpoint: Path | None, resume: bool) -> None:
-    if isinstance(dataset.X, tuple):
-        estimator.fit(list(dataset.X), dataset.labels)
+    labels = dataset.labels
+    if isinstance(dataset.X, tuple) and labels is not None:
+        estimator.fit(list(dataset.X), labels)
     else:
         estimator.fit_dataset(dataset, checkpoint=checkpoint, resume=resume)
 

@@ -36,7 +36,7 @@ _SPACING_TOLERANCE = 1e-3
 
 
 def read_series_csv(path: str | os.PathLike[str], *, form: str = "auto") -> SeriesDataset:
-    """Read series from a table in a text file.
+    r"""Read series from a table in a text file.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def read_series_csv(path: str | os.PathLike[str], *, form: str = "auto") -> Seri
     >>> from convoi.data import read_series_csv
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "steps.csv")
-    ...     _ = path.write_text("up,1,2,3,4\\ndown,5,4,3\\n")
+    ...     _ = path.write_text("up,1,2,3,4\ndown,5,4,3\n")
     ...     steps = read_series_csv(path)
     >>> steps
     SeriesDataset('steps', 2 series of 1 channel and 3 to 4 time steps, float64, 2 classes)
@@ -229,7 +229,7 @@ def _case(
     channels: list[str],
 ) -> NDArray[np.float64]:
     """Return the values of a series, (channels, time), in the order of the times."""
-    columns = []
+    columns: list[NDArray[np.float64]] = []
     for channel in channels:
         rows = sorted(case.get(channel, []))
         if rows:

@@ -75,7 +75,7 @@ class _Header:
 
 
 def read_ts(path: str | os.PathLike[str]) -> SeriesDataset:
-    """Read a file of series.
+    r"""Read a file of series.
 
     Parameters
     ----------
@@ -100,10 +100,10 @@ def read_ts(path: str | os.PathLike[str]) -> SeriesDataset:
     --------
     >>> import pathlib, tempfile
     >>> from convoi.data import read_ts
-    >>> text = "@problemName steps\\n@univariate true\\n@classLabel true up down\\n@data\\n"
+    >>> text = "@problemName steps\n@univariate true\n@classLabel true up down\n@data\n"
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "steps.ts")
-    ...     _ = path.write_text(text + "1,2,3,4:up\\n5,4,?:down\\n")
+    ...     _ = path.write_text(text + "1,2,3,4:up\n5,4,?:down\n")
     ...     steps = read_ts(path)
     >>> steps
     SeriesDataset('steps', 2 series of 1 channel and 3 to 4 time steps, float64, 2 classes)
@@ -160,7 +160,10 @@ def _read(file: Path) -> SeriesDataset:
 
 def _read_header(reader: Lines, lines: Iterator[str]) -> _Header:
     header = _Header()
-    for line in lines:
+    while True:
+        line = next(lines, None)
+        if line is None:
+            reader.refuse("the header ends without a line '@data'.")
         if not line.startswith("@"):
             reader.refuse(f"a line of the header begins with '@' or '#', not with {line[:20]!r}.")
         word, *rest = line[1:].split() or [""]
@@ -170,7 +173,6 @@ def _read_header(reader: Lines, lines: Iterator[str]) -> _Header:
             _check_header(reader, header)
             return header
         _add_tag(reader, header, word, rest)
-    reader.refuse("the header ends without a line '@data'.")
 
 
 def _add_tag(reader: Lines, header: _Header, word: str, rest: list[str]) -> None:
@@ -402,7 +404,7 @@ def _texts(row: NDArray[Any]) -> list[str]:
 
 
 def _checked_series(X: Any) -> list[NDArray[Any]]:  # noqa: ANN401
-    series = []
+    series: list[NDArray[Any]] = []
     for number, item in enumerate(X):
         array = np.atleast_2d(np.asarray(item))
         if array.ndim != 2 or array.dtype.kind not in "biuf" or array.size == 0:

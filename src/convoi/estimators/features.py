@@ -261,7 +261,8 @@ class RocketFeatures(SeriesFeatures):
     n_kernels : int, default=10_000
         The number of kernels; there are twice as many features.
     normalize : bool, default=True
-        Whether each channel of each series is brought to mean 0 and standard deviation 1.
+        Whether each channel of each series is brought to mean 0 and standard deviation 1; series
+        of fewer than 7 time steps, the fewest taps of a kernel, are left as they are.
     random_state : int, RandomState or None, default=None
         Draws the kernels.
     threads : int or None, default=None

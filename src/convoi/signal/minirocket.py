@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -152,8 +152,14 @@ class MiniRocketKernels:
         counts, indices = choose_channels(
             collection.channels, np.full(combinations_, _TAPS), random
         )
-        biases = _choose_biases(collection, dilations, features, counts, indices, random)
-        return cls(dilations, features, biases, counts, indices)
+        unbiased = cls(
+            dilations,
+            features,
+            np.zeros(KERNELS * int(features.sum()), np.float32),
+            counts,
+            indices,
+        )
+        return replace(unbiased, biases=_choose_biases(collection, unbiased, random))
 
 
 def minirocket_features(
@@ -255,36 +261,24 @@ def _choose_dilations(
 
 
 def _choose_biases(
-    collection: SeriesCollection,
-    dilations: NDArray[np.int64],
-    features: NDArray[np.int64],
-    counts: NDArray[np.int64] | None,
-    indices: NDArray[np.int64] | None,
-    random: np.random.Generator,
+    collection: SeriesCollection, kernels: MiniRocketKernels, random: np.random.Generator
 ) -> NDArray[np.float32]:
     """Return quantiles of the convolution of each kernel and dilation with a random series.
 
     The quantiles are those of the low-discrepancy sequence of the golden ratio.
     """
-    total = KERNELS * int(features.sum())
-    quantiles = (np.arange(1, total + 1) * ((np.sqrt(5) + 1) / 2)) % 1
+    quantiles = (np.arange(1, len(kernels) + 1) * ((np.sqrt(5) + 1) / 2)) % 1
     parts = []
     begin = 0
-    for number, (dilation, each) in enumerate(zip(dilations, features, strict=True)):
+    stages = zip(kernels.dilations, kernels.features_per_dilation, strict=True)
+    for number, (dilation, each) in enumerate(stages):
         samples = random.integers(len(collection), size=KERNELS)
-        for kernels in _portions(collection.longest * max(1, collection.channels)):
-            combination = number * KERNELS + kernels
-            lengths = collection.lengths[samples[kernels]]
-            C = _convolved(
-                collection,
-                samples[kernels],
-                kernels,
-                int(dilation),
-                _sets(combination, counts, indices),
-            )
-            end = begin + each * len(kernels)
-            wanted = quantiles[begin:end].reshape(len(kernels), each)
-            parts.append(_quantiles(C, lengths, wanted))
+        for chosen in _portions(collection.longest * collection.channels):
+            channels = _channels_of(kernels, number * KERNELS + chosen)
+            C = _convolved(collection, samples[chosen], chosen, int(dilation), channels)
+            end = begin + each * len(chosen)
+            wanted = quantiles[begin:end].reshape(len(chosen), each)
+            parts.append(_quantiles(C, collection.lengths[samples[chosen]], wanted))
             begin = end
     return np.concatenate(parts).astype(np.float32)
 
@@ -295,16 +289,15 @@ def _portions(elements: int) -> Iterator[NDArray[np.intp]]:
         yield np.arange(start, min(start + step, KERNELS))
 
 
-def _sets(
-    combination: NDArray[np.intp],
-    counts: NDArray[np.int64] | None,
-    indices: NDArray[np.int64] | None,
+def _channels_of(
+    kernels: MiniRocketKernels, combinations_: NDArray[np.intp]
 ) -> list[NDArray[np.int64]]:
-    """Return the channels of each combination."""
+    """Return the channels of each combination of a dilation and a kernel."""
+    counts, indices = kernels.channels_per_combination, kernels.channel_indices
     if counts is None or indices is None:
-        return [np.zeros(1, np.int64)] * len(combination)
+        return [np.zeros(1, np.int64)] * len(combinations_)
     ends = np.cumsum(counts)
-    return [indices[ends[i] - counts[i] : ends[i]] for i in combination]
+    return [indices[ends[i] - counts[i] : ends[i]] for i in combinations_]
 
 
 def _convolved(
@@ -333,7 +326,7 @@ def _convolved(
     taps = sliding_window_view(x, longest, axis=1)[:, :: max(1, step)]
     rows = np.arange(len(x))
     a, b, c = np.repeat(_CHOSEN[kernels], sizes, axis=0).T
-    C = taps[rows, a] - sums
+    C: NDArray[np.float32] = taps[rows, a] - sums
     C += taps[rows, b]
     C += taps[rows, c]
     if len(C) > len(samples):
@@ -354,4 +347,5 @@ def _quantiles(
     high = np.minimum(low + 1, lengths[:, np.newaxis] - 1)
     rows = np.arange(len(C))[:, np.newaxis]
     below, above = C[rows, low].astype(np.float64), C[rows, high].astype(np.float64)
-    return (below + (above - below) * (place - low)).reshape(-1)
+    quantiles: NDArray[np.float64] = below + (above - below) * (place - low)
+    return quantiles.reshape(-1)

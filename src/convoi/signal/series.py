@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    Series: TypeAlias = ArrayLike | Sequence[ArrayLike]
+    Series: TypeAlias = ArrayLike | Sequence[ArrayLike] | "SeriesCollection"
     """(n, time), (n, channels, time), or a sequence of (time,) or (channels, time)."""
 
+_SHORTEST_NORMALIZED = 7
+"""Time steps."""
 _EXPECTED = (
     "an array of shape (n, time) or (n, channels, time), or a sequence of arrays of shape (time,) "
     "or (channels, time)"
@@ -66,7 +68,8 @@ class SeriesCollection:
     def normalized(self) -> SeriesCollection:
         """Return the series with mean 0 and standard deviation 1 in each channel.
 
-        A channel that is constant becomes 0.
+        A channel that is constant becomes 0. Series shorter than the shortest of Rocket's kernels
+        are left as they are: of two values, nothing but their order would remain.
         """
         if not len(self):
             return self
@@ -82,6 +85,8 @@ class SeriesCollection:
         constant = deviation <= 1e-7 * np.abs(mean)
         deviation[constant] = np.inf
         values /= np.repeat(deviation, lengths)
+        short = np.repeat(lengths < _SHORTEST_NORMALIZED, lengths)
+        values[short] = self.values[short]
         return SeriesCollection(
             values.astype(np.float32), self.offsets, self.lengths, self.channels
         )
@@ -103,12 +108,12 @@ def as_series(X: Series, owner: str) -> SeriesCollection:
     if isinstance(X, SeriesCollection):
         return X
     array = _array(X)
-    collection = _joined(list(X), owner) if array is None else _equal(array, owner)  # type: ignore[arg-type]
+    collection = _joined(X, owner) if array is None else _equal(array, owner)
     _check_finite(collection, owner)
     return collection
 
 
-def _array(X: Series) -> NDArray[Any] | None:
+def _array(X: Any) -> NDArray[Any] | None:  # noqa: ANN401 - whatever a user gives
     """Return series of equal length as an array, or None."""
     if isinstance(X, np.ndarray):
         return None if X.dtype == object else X
@@ -135,8 +140,8 @@ def _equal(array: NDArray[Any], owner: str) -> SeriesCollection:
     return SeriesCollection(values, offsets, np.full(n, length, np.int64), channels)
 
 
-def _joined(items: list[ArrayLike], owner: str) -> SeriesCollection:
-    series = []
+def _joined(items: Any, owner: str) -> SeriesCollection:  # noqa: ANN401 - a sequence of arrays
+    series: list[NDArray[Any]] = []
     for number, item in enumerate(items):
         array = np.asarray(item)
         if array.dtype.kind not in "biuf":
