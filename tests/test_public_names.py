@@ -25,9 +25,15 @@ def imported_by(statement):
 
 def test_the_public_names_are_pinned():
     assert convoi.__all__ == [
+        "FeaturesClassifier",
         "ImageClassifier",
         "ImageRegressor",
+        "MiniRocketClassifier",
+        "MiniRocketFeatures",
         "Network",
+        "NetworkFeatures",
+        "RocketClassifier",
+        "RocketFeatures",
         "SeriesClassifier",
         "SeriesRegressor",
         "__version__",

@@ -14,8 +14,14 @@ from convoi.version import __version__
 if TYPE_CHECKING:
     from convoi import data, errors, inspection, nn, signal, training
     from convoi.estimators import (
+        FeaturesClassifier,
         ImageClassifier,
         ImageRegressor,
+        MiniRocketClassifier,
+        MiniRocketFeatures,
+        NetworkFeatures,
+        RocketClassifier,
+        RocketFeatures,
         SeriesClassifier,
         SeriesRegressor,
     )
@@ -23,9 +29,15 @@ if TYPE_CHECKING:
     from convoi.signal import convolve, correlate, find, match
 
 __all__ = [
+    "FeaturesClassifier",
     "ImageClassifier",
     "ImageRegressor",
+    "MiniRocketClassifier",
+    "MiniRocketFeatures",
     "Network",
+    "NetworkFeatures",
+    "RocketClassifier",
+    "RocketFeatures",
     "SeriesClassifier",
     "SeriesRegressor",
     "__version__",
@@ -45,9 +57,15 @@ __all__ = [
 
 # Public name -> the module that defines it. A module is public under its own last name.
 _HOMES = {
+    "FeaturesClassifier": "convoi.estimators",
     "ImageClassifier": "convoi.estimators",
     "ImageRegressor": "convoi.estimators",
+    "MiniRocketClassifier": "convoi.estimators",
+    "MiniRocketFeatures": "convoi.estimators",
     "Network": "convoi.nn.network",
+    "NetworkFeatures": "convoi.estimators",
+    "RocketClassifier": "convoi.estimators",
+    "RocketFeatures": "convoi.estimators",
     "SeriesClassifier": "convoi.estimators",
     "SeriesRegressor": "convoi.estimators",
     "convolve": "convoi.signal",

@@ -68,9 +68,9 @@ def test_what_does_not_exist_is_refused_with_what_could(tmp_path):
 
 
 def test_a_file_of_an_unknown_kind_is_refused(tmp_path):
-    (tmp_path / "data.csv").write_text("1,2,3")
-    with pytest.raises(DataFileError, match=r"data\.csv' is of an unknown kind\. A source is"):
-        open_source(tmp_path / "data.csv")
+    (tmp_path / "data.bin").write_text("1,2,3")
+    with pytest.raises(DataFileError, match=r"data\.bin' is of an unknown kind\. A source is"):
+        open_source(tmp_path / "data.bin")
 
 
 def test_a_single_image_is_no_source(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -154,7 +154,7 @@ def train(
     _check_series(splits.train, checkpoint, missing)
     estimator = _estimator(
         splits.train,
-        missing.value,
+        "mask" if missing is Missing.mask else "error",
         network=network,
         epochs="auto" if epochs is None else epochs,
         batch_size="auto" if batch_size is None else batch_size,
@@ -208,7 +208,7 @@ def _check_series(dataset: Dataset, checkpoint: Path | None, missing: Missing) -
         )
 
 
-def _estimator(dataset: Dataset, missing: str, **parameters: Any) -> Model:  # noqa: ANN401
+def _estimator(dataset: Dataset, missing: Literal["error", "mask"], **parameters: Any) -> Model:  # noqa: ANN401
     from convoi.estimators import (
         ImageClassifier,
         ImageRegressor,

@@ -264,4 +264,7 @@ def _encoded(
         whole = bool((y == np.rint(y)).all() and (np.abs(y) < 2**53).all())
         if whole and not named_target:
             y = y.astype(np.int64)
+    if not options.labelled and options.classes is None and y.dtype.kind != "f":
+        # Series that are only to be looked at may all be of one class.
+        options = options.with_classes(np.unique(y).tolist())
     return encode_targets(y, samples=len(labels), options=options, what=repr(what))

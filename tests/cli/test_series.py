@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from convoi.data import read_ts, write_ts
+
+
+def waves(count, seed, lengths=None):
+    """Return sines of two frequencies, and which frequency each has."""
+    rng = np.random.default_rng(seed)
+    y = np.array(["slow", "fast"])[np.arange(count) % 2]
+    speed = np.where(y == "slow", 0.2, 0.9)
+    X = np.sin(np.outer(speed, np.arange(24)) + 6 * rng.random((count, 1)))
+    return [row[:length] for row, length in zip(X, lengths or [24] * count, strict=True)], y
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Return a folder of files of series, and a model that was trained on one."""
+    folder = tmp_path_factory.mktemp("series")
+    write_ts(folder / "Waves_TRAIN.ts", *waves(20, 0), classes=("slow", "fast"))
+    write_ts(folder / "Other.ts", *waves(12, 1))
+    write_ts(folder / "Unequal.ts", *waves(16, 2, [20, 24] * 8))
+    missing = np.array(waves(16, 3)[0])
+    missing[::3, 5] = np.nan
+    write_ts(folder / "Missing.ts", missing, np.arange(16) % 2)
+    rng = np.random.default_rng(4)
+    X = rng.standard_normal((20, 2, 15))
+    write_ts(folder / "Values.ts", X, X[:, 0].mean(axis=1))
+    return folder
+
+
+QUICK = ("--network", "fcn", "--epochs", 2, "--batch-size", 8, "--json")
+
+
+@pytest.fixture
+def trained(convoi, folder):
+    """Return the report of a training run, and the model's file."""
+    model = folder / "waves.safetensors"
+    arguments = (folder / "Waves_TRAIN.ts", "--test", folder / "Other.ts", "--output", model)
+    return convoi("train", *arguments, *QUICK).json, model
+
+
+def test_training_and_measuring_on_files_of_series(convoi, folder, trained):
+    report, model = trained
+    assert report["samples"] == 20
+    assert report["sample_shape"] == [1, 24]
+    assert report["test"]["samples"] == 12
+    figures = convoi("evaluate", model, folder / "Other.ts", "--json").json
+    assert figures["accuracy"] == report["test"]["accuracy"]
+    predicted = convoi("predict", model, folder / "Other.ts", "--json").json
+    assert predicted[0]["file"] == f"{folder / 'Other.ts'}[0]"
+    right = [p["label"] for p in predicted] == read_ts(folder / "Other.ts").labels
+    assert np.mean(right) == pytest.approx(figures["accuracy"])
+
+
+def test_series_of_unequal_length(convoi, folder, tmp_path):
+    model = tmp_path / "m.safetensors"
+    report = convoi("train", folder / "Unequal.ts", "-o", model, *QUICK).json
+    assert report["sample_shape"] == [1, 24]
+    assert len(convoi("predict", model, folder / "Unequal.ts", "--json").json) == 16
+    refused = convoi("train", folder / "Unequal.ts", "--checkpoint", tmp_path / "c", *QUICK)
+    assert refused.code == 2
+    assert "--checkpoint" in refused.err
+
+
+def test_values_of_series(convoi, folder, tmp_path):
+    model = tmp_path / "m.safetensors"
+    assert convoi("train", folder / "Values.ts", "-o", model, *QUICK).json["task"] == "regression"
+    assert convoi("evaluate", model, folder / "Values.ts", "--json").json["samples"] == 20
+
+
+def test_missing_values_are_refused_unless_asked_for(convoi, folder, tmp_path):
+    arguments = ("train", folder / "Missing.ts", "-o", tmp_path / "m.safetensors", *QUICK)
+    refused = convoi(*arguments)
+    assert refused.code == 1
+    assert "missing" in refused.err
+    assert convoi(*arguments, "--missing", "mask").code == 0
+
+
+def test_missing_values_are_an_option_of_series(convoi):
+    refused = convoi("train", "digits", "--missing", "mask")
+    assert refused.code == 2
+    assert "--missing" in refused.err
+
+
+def test_images_for_a_model_of_series(convoi, trained):
+    refused = convoi("predict", trained[1], "digits")
+    assert refused.code == 1
+    assert "The model takes series, and 'digits' holds samples of shape (1, 8, 8)" in refused.err
+    ranged = convoi("predict", trained[1], "digits", "--value-range", 0, 1)
+    assert ranged.code == 2
+    assert "--value-range" in ranged.err
