@@ -106,6 +106,7 @@ def test_a_long_table_with_a_column_for_each_channel(written):
         (LONG.replace("a,1,2,3,y", "a,1,5,3,y"), "line 11: the times of series 'a' are not at"),
         (LONG.replace("a,1,2,3,y", "a,1,1,3,y"), "the times of series 'a' are not at equal"),
         (LONG.replace("a,1,2,3,y", "a,1,monday,3,y"), "line 11: the time is no number: 'monday'"),
+        ("a,label,class\n1,x,y\n", "line 1: 2 columns are called one of"),
         ("series,time\n1,2\n", "line 1: a long table has a column of values"),
     ],
 )

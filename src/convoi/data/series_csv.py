@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".tsv", ".txt")
 """The names of such tables end in one of these."""
 
-_LABELS = ("label", "labels", "class", "target", "y")
+_LABELS = ("label", "class", "target")
 _SERIES = ("series", "case_id", "case", "id", "instance")
 _TIMES = ("time", "reading_id", "timestamp", "step", "t")
 _CHANNELS = ("channel", "dim_id", "dimension")
@@ -45,7 +45,7 @@ def read_series_csv(path: str | os.PathLike[str], *, form: str = "auto") -> Seri
         ``NaN`` or empty.
 
         - ``'wide'``: a row for each series of one channel. With a line of names, the column
-          ``label``, ``class``, ``target`` or ``y`` holds the labels; without one, the first
+          ``label``, ``class`` or ``target`` holds the labels; without one, the first
           column does, as in the files of the UCR archive. What is missing at the end of a row is
           no part of the series.
         - ``'long'``: a row for each time step, with a line of names: a column for the series
@@ -101,10 +101,14 @@ class _Table:
     rows: list[tuple[int, list[str]]]
     """Each with the number of its line."""
 
-    def column(self, choices: tuple[str, ...]) -> int | None:
-        """Return the number of the column of one of these names."""
-        names = self.names or ()
-        return next((i for i, name in enumerate(names) if name in choices), None)
+
+def _column(lines: Lines, table: _Table, choices: tuple[str, ...]) -> int | None:
+    """Return the number of the column of one of these names."""
+    found = [i for i, name in enumerate(table.names or ()) if name in choices]
+    if len(found) > 1:
+        lines.number = 1
+        lines.refuse(f"{len(found)} columns are called one of {choices}. Rename all but one.")
+    return found[0] if found else None
 
 
 def _read(file: Path, options: ReadOptions, form: str) -> SeriesDataset:
@@ -112,7 +116,8 @@ def _read(file: Path, options: ReadOptions, form: str) -> SeriesDataset:
     with accessing(file):
         require_file(file)
         table = _table(lines)
-    series, times = table.column(_SERIES), table.column(_TIMES)
+    lines.number = 1
+    series, times = (_column(lines, table, choices) for choices in (_SERIES, _TIMES))
     if form == "auto":
         form = "long" if series is not None and times is not None else "wide"
     if form == "long" and (series is None or times is None):
@@ -124,11 +129,11 @@ def _read(file: Path, options: ReadOptions, form: str) -> SeriesDataset:
     if series is not None and times is not None and form == "long":
         found = _long(lines, table, series, times)
     else:
-        found = _wide(lines, table, options)
+        found = _wide(lines, table)
     arrays, labels = found
     y, classes = None, None
     if labels is not None:
-        y, classes = _encoded(table, labels, options, str(file))
+        y, classes = _encoded(lines, table, labels, options)
     elif options.labelled:
         raise DataFileError(
             f"{str(file)!r} has no labels. Name their column 'label', or 'target' for values."
@@ -167,11 +172,8 @@ def _cells(lines: Lines, text: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-def _wide(
-    lines: Lines, table: _Table, options: ReadOptions
-) -> tuple[list[NDArray[np.float64]], list[str] | None]:
-    label = 0 if table.names is None else table.column(_LABELS)
-    del options
+def _wide(lines: Lines, table: _Table) -> tuple[list[NDArray[np.float64]], list[str] | None]:
+    label = 0 if table.names is None else _column(lines, table, _LABELS)
     series, labels = [], []
     for number, cells in table.rows:
         lines.number = number
@@ -194,7 +196,7 @@ def _long(
     lines: Lines, table: _Table, series: int, times: int
 ) -> tuple[list[NDArray[np.float64]], list[str] | None]:
     names = table.names or ()
-    label, channel = table.column(_LABELS), table.column(_CHANNELS)
+    label, channel = _column(lines, table, _LABELS), _column(lines, table, _CHANNELS)
     values = [i for i in range(len(names)) if i not in {series, times, label, channel}]
     lines.number = 1
     if not values or (channel is not None and len(values) > 1):
@@ -251,10 +253,10 @@ def _case(
 
 
 def _encoded(
-    table: _Table, labels: list[str], options: ReadOptions, what: str
+    lines: Lines, table: _Table, labels: list[str], options: ReadOptions
 ) -> tuple[NDArray[Any], tuple[str | int, ...] | None]:
     """Return codes and classes, or values."""
-    column = table.column(_LABELS)
+    column = _column(lines, table, _LABELS)
     named_target = (
         column is not None and table.names is not None and table.names[column] == "target"
     )
@@ -267,4 +269,4 @@ def _encoded(
     if not options.labelled and options.classes is None and y.dtype.kind != "f":
         # Series that are only to be looked at may all be of one class.
         options = options.with_classes(np.unique(y).tolist())
-    return encode_targets(y, samples=len(labels), options=options, what=repr(what))
+    return encode_targets(y, samples=len(labels), options=options, what=repr(str(lines.file)))
