@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-NETWORKS = "lenet5, two_conv, vgg, resnet, mobilenet, fcn, inception_time"
+NETWORKS = "lenet5, two_conv, vgg, resnet, mobilenet, fcn, resnet_1d, inception_time, lite, tcn"
 """The names of networks, which are written out so that ``--help`` need not import them."""
 
 SOURCE_HELP = (
