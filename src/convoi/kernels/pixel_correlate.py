@@ -25,10 +25,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import (
     I1,
-    I32,
     I64,
     POINTER,
-    VOID,
     Index,
     Value,
     constant,
