@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from convoi import ops
 from convoi.compiler import InferenceProgram, TrainingProgram
 from convoi.errors import ArgumentError, ShapeError
-from convoi.graph import INPUT, LENGTH, TARGET, WEIGHT, Graph, align, differentiate, mask, run
+from convoi.graph import (
+    INPUT,
+    LENGTH,
+    TARGET,
+    WEIGHT,
+    Builder,
+    Graph,
+    align,
+    differentiate,
+    mask,
+    run,
+)
 from convoi.graph.alignment import READS
 from tests.compiler.graphs import CPUS, network, on_cpu
 from tests.graph.test_masking import padded_batch, series_networks
@@ -48,6 +59,16 @@ def check_inference(graph: Graph, lengths, dtype: str) -> None:
 def test_programs_compute_what_the_masked_graph_means(cpu, drawn, dtype):
     with on_cpu(cpu):
         check_inference(*drawn, dtype)
+
+
+@pytest.mark.parametrize("padded_input", [True, False])
+def test_a_mask_lies_as_what_it_masks_does(padded_input):
+    build = Builder.for_network((1, 9))
+    x = build.layer("standard", ops.Standardize(), INPUT)
+    y = build.layer("conv", ops.Conv(1, (2,), (1,), ((0, 1),), (1,)), x)
+    if padded_input:  # a second reader wants vectors
+        y = build.layer("sum", ops.Add(), y, x)
+    check_inference(build.finish(y), [9, 4], "float32")
 
 
 def many_layers(channels: int) -> Graph:

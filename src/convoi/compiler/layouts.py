@@ -154,8 +154,9 @@ def _layout(  # noqa: PLR0917 - what a layout follows from
 ) -> Layout:
     channels, *spatial = shape
     lanes = lanes_for(channels, dtype, target)
-    if channels <= MOST_UNPADDED and _is_packed_input(graph, value):
-        lanes = 1 if _only_broadcast(graph, value) else lanes
+    packed = _unmasked(graph, value)
+    if channels <= MOST_UNPADDED and _is_packed_input(graph, packed):
+        lanes = 1 if _only_broadcast(graph, packed) else lanes
     halo = halos.get(value, ())
     return Layout(channels, tuple(spatial), lanes, dtype, halo)
 
@@ -165,13 +166,18 @@ def _is_packed_input(graph: Graph, value: str) -> bool:
     if value in graph.inputs:
         return value == INPUT
     node = graph.node(value)
-    if isinstance(node.op, Mask):
-        return _is_packed_input(graph, node.inputs[0])
     return (
         isinstance(node.op, ChannelAffine)
         and node.inputs == (INPUT,)
         and len(graph.consumers(INPUT)) == 1
     )
+
+
+def _unmasked(graph: Graph, value: str) -> str:
+    """Return the value that a masked one has the lanes of, or the value itself."""
+    while value not in graph.inputs and isinstance(graph.node(value).op, Mask):
+        value = graph.node(value).inputs[0]
+    return value
 
 
 def _only_broadcast(graph: Graph, value: str) -> bool:
@@ -198,10 +204,7 @@ def _halos(
     halos: dict[str, tuple[Pair, ...]] = {}
 
     def widen(value: str, needed: tuple[Pair, ...]) -> None:
-        known = halos.get(value, ((0, 0),) * len(needed))
-        halos[value] = tuple(
-            (max(a, c), max(b, d)) for (a, b), (c, d) in zip(needed, known, strict=True)
-        )
+        halos[value] = _wider(needed, halos.get(value))
 
     for task in tasks:
         node = task.node
@@ -230,14 +233,26 @@ def _halos(
             gradient = gradient_choice(conv, shape, dtype, target)
             if gradient is not None:
                 widen(node.inputs[1], gradient_halo(gradient))
-    # A masked value is the memory of the other one, where both have the same layout.
-    for task in reversed(tasks):
-        if isinstance(task.node.op, Mask):
-            (source, _), output = task.node.inputs, task.output
-            for value, other in ((source, output), (output, source)):
-                if other in halos:
-                    widen(value, halos[other])
+    _join_masked(halos, tasks)
     return halos
+
+
+def _wider(needed: tuple[Pair, ...], known: tuple[Pair, ...] | None) -> tuple[Pair, ...]:
+    """Return the halo that serves for two."""
+    if known is None:
+        return needed
+    return tuple((max(a, c), max(b, d)) for (a, b), (c, d) in zip(needed, known, strict=True))
+
+
+def _join_masked(halos: dict[str, tuple[Pair, ...]], tasks: Sequence[Task]) -> None:
+    """Give a value and its mask the same halo: the mask is then made where the value lies."""
+    for task in reversed(tasks):
+        if not isinstance(task.node.op, Mask):
+            continue
+        pair = (task.node.inputs[0], task.output)
+        known = [halos[value] for value in pair if value in halos]
+        if known:
+            halos.update(dict.fromkeys(pair, _wider(known[0], known[-1])))
 
 
 def _stays_a_grid(graph: Graph, value: str) -> bool:
