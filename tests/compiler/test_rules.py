@@ -15,6 +15,7 @@ REWRITTEN = {
     ops.Dropout: "left out, or DropoutMasked",
     ops.GlobalAveragePool: "a window",
     ops.GlobalMaxPool: "a window",
+    ops.MaskedBatchNorm: "MaskedBatchMoments and MaskedBatchNormalize",
     ops.Standardize: "a scale and a shift",
     ops.StandardizeBackward: "a scale and a shift",
 }
