@@ -24,7 +24,8 @@ class Program:
         self.loads += 1
         self.value = parameters["bias"]
 
-    def __call__(self, X):
+    def __call__(self, X, *, lengths):
+        assert lengths is None
         if X.size > 2:
             started.set()
             assert resumed.wait(timeout=60)
@@ -41,7 +42,8 @@ def programs(monkeypatch):
 
     def compiled(graph, **options):
         assert graph.outputs == ("dense",)
-        assert options == {"dtype": "float32", "threads": 2, "precision": "high"}
+        expected = {"dtype": "float32", "threads": 2, "precision": "high", "masked": False}
+        assert options == expected
         made.append(Program())
         return made[-1]
 
