@@ -183,7 +183,7 @@ def lite(
     >>> from convoi import nn
     >>> network = nn.Network(nn.networks.lite(3), input_shape=(1, 150))
     >>> network.summary(show=False).trainable
-    9059
+    9123
     """
     classes = check_integer(classes, "classes", "lite", minimum=1)
     width = check_integer(width, "width", "lite", minimum=1)
