@@ -106,7 +106,7 @@ def written(layer: Layer, positional: list[object], named: dict[str, object]) ->
     return f"{name}(\n{''.join(indented)})"
 
 
-def store(layer: Layer, **values: object) -> None:
+def store(layer: object, **values: object) -> None:
     """Set attributes of a frozen layer while it is made."""
     for name, value in values.items():
         object.__setattr__(layer, name, value)

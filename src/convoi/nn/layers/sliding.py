@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from convoi import ops
 from convoi.checks import check_flag
@@ -20,15 +20,33 @@ from convoi.nn.layers.arguments import (
 from convoi.nn.layers.base import store
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from convoi.nn.layers.arguments import ConvPaddingLike, PaddingLike, PerAxis
 
-    from convoi.nn.layers.conv import Conv, DepthwiseConv
-    from convoi.nn.layers.pool import AveragePool, LpPool, MaxPool
-    from convoi.nn.layers.tiled import LocallyConnected, TiledConv
-    from convoi.nn.layers.weighted_pool import BlurPool, StochasticPool
 
-    Pool: TypeAlias = AveragePool | BlurPool | LpPool | MaxPool | StochasticPool
-    Sliding: TypeAlias = Conv | DepthwiseConv | LocallyConnected | TiledConv
+class Sliding(Protocol):
+    """The arguments of a layer that slides a kernel."""
+
+    @property
+    def kernel_size(self) -> PerAxis: ...
+    @property
+    def stride(self) -> PerAxis: ...
+    @property
+    def padding(self) -> ConvPaddingLike: ...
+    @property
+    def dilation(self) -> PerAxis: ...
+    @property
+    def flip(self) -> bool: ...
+
+
+class Pool(Protocol):
+    """The arguments of a layer that slides a window."""
+
+    @property
+    def size(self) -> PerAxis: ...
+    @property
+    def stride(self) -> PerAxis | None: ...
+    @property
+    def padding(self) -> PaddingLike: ...
 
 
 def check_kernel(layer: Sliding, owner: str) -> None:
