@@ -51,7 +51,6 @@ def test_costs_are_those_of_the_networks(found):
         assert variant.training_bytes == summary.training_memory.total_bytes
         assert variant.layers.parameters == summary.parameters - (27 * 2 + 2)
         assert variant.training_seconds > 0
-        assert variant.prediction_seconds > 0
 
 
 def test_savings_are_ratios_of_the_exchanged_layers(found):
