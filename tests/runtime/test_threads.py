@@ -21,6 +21,7 @@ from convoi.config import override
 from convoi.errors import ArgumentError, ArgumentTypeError
 from convoi.runtime import threads as runtime_threads
 from convoi.runtime.program import Argument, Chunking, Instance, KernelCall, Plan, Segment
+from convoi.runtime.tables import GATE
 from convoi.runtime.threads import default_threads, resolve_threads
 from tests.codegen.native import compiled
 from tests.runtime.recording import BUFFERS, Recorder, new_pool
@@ -200,6 +201,30 @@ def test_a_closed_pool_starts_anew(pool: Pool) -> None:
     recorder.calls.clear()
     instance.run(pool, {"caller": 0})
     assert samples_passed(recorder) == sorted([*range(10), *range(10)])
+
+
+def test_a_worker_joins_a_program_that_began_while_it_went_to_sleep(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = []
+
+    def work(*_: object) -> None:
+        passes.append(len(passes))
+        if len(passes) == 1:
+            pool._gate[GATE.generation] = 1  # a program runs by the time that the worker gives up
+        else:
+            pool._gate[GATE.stop] = 1
+
+    def sleep() -> None:
+        if len(passes) == 1:
+            pytest.fail("the worker slept through a program")
+
+    monkeypatch.setattr(pool, "_work", work)
+    worker = runtime_threads._Worker(threading.current_thread(), SimpleNamespace(acquire=sleep))
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "_workers", [worker])
+        pool._serve(1)
+    assert passes == [0, 1]
 
 
 def test_where_no_thread_can_be_started_the_caller_does_all(
