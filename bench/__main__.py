@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 
+from bench.comparison import Comparison, Failed
 from bench.kernels import measure_kernels
 from bench.machine import describe_machine
 from bench.networks import COMPARISONS, compare
@@ -15,6 +16,7 @@ from bench.options import parse
 from bench.peers import start_sides
 from bench.process import WorkerError
 from bench.report import (
+    best_settings,
     comparison_table,
     failures,
     geometric_means,
@@ -49,6 +51,8 @@ class Session:
     options: Options
     console: Console = field(default_factory=Console)
     machine: dict[str, Any] = field(default_factory=describe_machine)
+    failed: list[Failed] = field(default_factory=list)
+    """Networks that could not be measured."""
 
     def run(self) -> None:
         """Measure all that was asked for."""
@@ -80,9 +84,11 @@ class Session:
 
     def _compare(self, name: str, sides: Sides) -> None:
         measure = COMPARISONS[name]
-        found = self._collect(name, compare(measure, sides, self.options))
+        results = self._collect(name, compare(measure, sides, self.options))
+        found = [result for result in results if isinstance(result, Comparison)]
+        self.failed += [result for result in results if isinstance(result, Failed)]
         self._finish(name, found, comparison_table(measure, found))
-        for line in (*failures(found), geometric_means(found)):
+        for line in (*best_settings(found), *failures(found), *geometric_means(found)):
             self.console.print(line, highlight=False)
 
     def _collect(self, name: str, results: Iterable[Result]) -> list[Result]:
@@ -104,7 +110,8 @@ def main() -> int:
     """Run the command; return its exit status."""
     options = parse()
     try:
-        Session(options).run()
+        session = Session(options)
+        session.run()
     except WorkerError as error:
         print(error, file=sys.stderr)
         if "No module named 'torch'" in str(error):
@@ -114,7 +121,9 @@ def main() -> int:
                 file=sys.stderr,
             )
         return 1
-    return 0
+    for failed in session.failed:
+        print(f"Not measured: {failed}", file=sys.stderr)
+    return 1 if session.failed else 0
 
 
 if __name__ == "__main__":

@@ -49,6 +49,18 @@ class Contender:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A network that was not measured, because a side computes something else or ended."""
+
+    network: str
+    measure: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.network}, {self.measure}: {self.reason}"
+
+
+@dataclass(frozen=True)
 class Comparison:
     """How long one network takes on all sides."""
 

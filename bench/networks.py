@@ -6,11 +6,17 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
-from bench.agreement import disagreement
-from bench.comparison import Comparison, Contender
-from bench.ours import SETTING
+from bench.agreement import (
+    EXACT_TOLERANCE,
+    DisagreementError,
+    difference,
+    inexactness,
+    inexactness_at_kinks,
+)
+from bench.comparison import Comparison, Contender, Failed
+from bench.ours import EXACT, SETTING
 from bench.peers import NOT_TRIED, PYTORCH
 from bench.process import WorkerError
 from bench.task import Mode, Task, read_arrays, write_batch
@@ -20,17 +26,19 @@ from convoi.graph.serialize import graph_to_dict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
+    from bench.agreement import Results
     from bench.options import Options
     from bench.peers import Peer, Side, Sides
     from bench.process import Worker
     from convoi import Network
 
 SMALL_BATCH = 2
-SMALL_BATCHES = 8
-"""Batches of few samples, on one of which gradients must agree in every element: rounding errors
+SMALL_BATCHES = 12
+"""Batches of few samples, on one of which gradients must be exact in every element: rounding errors
 meet a kink in some of them, a defect shows in all."""
+EXACT_BATCHES = 2
+"""Of these, how many PyTorch computes in float64, too."""
+OURS = "Convoi"
 
 
 @dataclass(frozen=True)
@@ -76,14 +84,17 @@ COMPARISONS = {
 }
 
 
-def compare(measure: Measure, sides: Sides, options: Options) -> Iterator[Comparison]:
-    """Measure each network."""
+def compare(measure: Measure, sides: Sides, options: Options) -> Iterator[Comparison | Failed]:
+    """Measure each network; one whose check fails does not keep the others from being measured."""
     for workload in measure.workloads:
         chosen = workload.name in options.networks or measure.workloads is not WORKLOADS
         if not chosen or not measure.takes(workload):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            yield _Session(measure, workload, sides, options, Path(folder)).run()
+            try:
+                yield _Session(measure, workload, sides, options, Path(folder)).run()
+            except (DisagreementError, WorkerError) as error:
+                yield Failed(workload.name, measure.name, str(error))
         sides.forget()
 
 
@@ -102,7 +113,8 @@ class _Session:
         self.samples = self.measure.samples or self.workload.batch
         self.batch = self._write_batch(self.samples, seed=0)
         # Predictions have no kinks: they are only compared on the batch that is timed.
-        seeds = range(SMALL_BATCHES) if self.measure.mode == "training" else ()
+        self.trains = self.measure.mode == "training"
+        seeds = range(SMALL_BATCHES) if self.trains else ()
         self.small_batches = [self._write_batch(SMALL_BATCH, seed) for seed in seeds]
         self.task = Task(
             self.measure.mode,
@@ -111,6 +123,9 @@ class _Session:
             self.options.threads,
         )
         self.failures: dict[str, str] = {}
+        self.exact: Results = {}
+        self.exact_small: list[Results] = []
+        self.found_small: list[Results] = []
 
     def _write_batch(self, samples: int, seed: int) -> Path:
         path = self.folder / f"{samples}-{seed}.npz"
@@ -119,7 +134,11 @@ class _Session:
 
     def run(self) -> Comparison:
         """Check all settings, then let all sides run in turn."""
-        self.ours = self._prepare("Convoi", self.sides.ours, SETTING)
+        self.ours = self._prepare(OURS, self.sides.ours, SETTING)
+        self.found = self._results(self.ours, self.batch)
+        if self.trains:
+            self._compute_exactly()
+            self._require(self.ours, self._kinked(self.found))
         contenders = [self.ours]
         for side in self.sides.peers:
             if self.measure.has(side.peer, self.samples):
@@ -139,17 +158,29 @@ class _Session:
             failures=self.failures,
         )
 
+    def _compute_exactly(self) -> None:
+        """Let Convoi compute all batches in float64, and PyTorch too: they must agree."""
+        exact = self._prepare(OURS, self.sides.ours, EXACT)
+        self.exact = self._results(exact, self.batch)
+        self.exact_small = [self._results(exact, batch) for batch in self.small_batches]
+        self.found_small = [self._results(self.ours, batch) for batch in self.small_batches]
+        for side in self.sides.peers:
+            if side.peer is not PYTORCH:
+                continue
+            peer = self._prepare(side.peer.name, side.worker, EXACT)
+            for batch, expected in zip(
+                self.small_batches[:EXACT_BATCHES], self.exact_small, strict=False
+            ):
+                reason = difference(self._results(peer, batch), expected, EXACT_TOLERANCE)
+                self._require(exact, reason, f"beside {peer.label}")
+
     def _sure(self, side: Side, setting: str) -> Contender:
         """Prepare a setting that must work, and check it on small batches, too."""
         contender = self._checked(side, setting)
-        reasons = []
-        for batch in self.small_batches:
-            reason = self._disagreement(contender, batch, kinks=False)
-            if reason is None:
-                return contender
-            reasons.append(reason)
-        if reasons:
-            self._stop(contender, reasons)
+        if self.trains:
+            theirs = [self._results(contender, batch) for batch in self.small_batches]
+            reason = inexactness(self.found_small, theirs, self.exact_small)
+            self._require(self.ours, reason, f"beside {contender.label}")
         return contender
 
     def _compiled(self, side: Side) -> list[Contender]:
@@ -169,7 +200,7 @@ class _Session:
     def _prepare(self, name: str, worker: Worker, setting: str) -> Contender:
         return Contender(name, worker, setting, worker.prepare(self.task, setting))
 
-    def _results(self, contender: Contender, batch: Path) -> dict[str, NDArray[Any]]:
+    def _results(self, contender: Contender, batch: Path) -> Results:
         into = self.folder / "results.npz"
         contender.worker.results(contender.setting, batch, into)
         return read_arrays(into)
@@ -177,19 +208,23 @@ class _Session:
     def _checked(self, side: Side, setting: str) -> Contender:
         """Prepare a setting of a peer, and check it on the batch that is timed."""
         contender = self._prepare(side.peer.name, side.worker, setting)
-        reason = self._disagreement(contender, self.batch, kinks=True)
-        if reason is not None:
-            self._stop(contender, [reason])
+        theirs = self._results(contender, self.batch)
+        if self.trains:
+            self._require(contender, self._kinked(theirs))
+        else:
+            reason = difference(self.found, theirs)
+            self._require(self.ours, reason, f"beside {contender.label}")
         return contender
 
-    def _disagreement(self, peer: Contender, batch: Path, *, kinks: bool) -> str | None:
-        return disagreement(
-            self._results(self.ours, batch), self._results(peer, batch), kinks=kinks
-        )
+    def _kinked(self, found: Results) -> str | None:
+        return inexactness_at_kinks(found, self.exact, self.task.learning_rate)
 
-    def _stop(self, peer: Contender, reasons: list[str]) -> NoReturn:
-        what = f"{self.workload.name}, {self.measure.name}"
-        raise AssertionError(f"{what}: Convoi and {peer.label} differ. {' '.join(reasons)}")
+    @staticmethod
+    def _require(side: Contender, reason: str | None, beside: str = "") -> None:
+        """Raise if there is a reason to."""
+        if reason is not None:
+            words = f"{side.label} {beside}" if beside else side.label
+            raise DisagreementError(f"wrong results of {words}. {reason}")
 
 
 def _reason(report: str) -> str:

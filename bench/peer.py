@@ -1,7 +1,7 @@
 """PyTorch as an engine of the comparison: ``python -m bench.peer`` is its worker.
 
 Settings are two words, how it runs and how activations lie in memory: ``eager`` or ``compile``,
-and ``contiguous`` or ``channels_last``.
+and ``contiguous`` or ``channels_last``. One more computes in float64, and is not measured.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch.fx import GraphModule
 
+EXACT = "float64"
+"""The setting that computes in float64."""
 COMPILE_LIMIT = 90
 """Seconds after which compiling a network is given up."""
 
@@ -47,6 +49,9 @@ class PyTorch:
         """Build a network in a setting; a compiled one is compiled here."""
         torch.set_num_threads(task.threads)
         batch = read_batch(task.arrays)
+        if setting == EXACT:
+            assert task.mode == "training"
+            return Training(task, batch, Layout(channels_last=False, series=False), torch.float64)
         how, order = setting.split()
         layout = Layout(channels_last=order == "channels_last", series=batch.X.ndim == 3)
         kind = Training if task.mode == "training" else Inference
@@ -102,15 +107,21 @@ class Layout:
 class Training:
     """Steps of SGD with momentum on a batch that lies ready."""
 
-    def __init__(self, task: Task, batch: Batch, layout: Layout) -> None:
+    def __init__(
+        self, task: Task, batch: Batch, layout: Layout, dtype: torch.dtype = torch.float32
+    ) -> None:
         self._layout = layout
-        self._model = layout.model(task, batch)
+        self._dtype = dtype
+        self._model = layout.model(task, batch).to(dtype)
         layout.place_parameters(self._model)
-        self._X, self._y = layout.place_samples(batch.X), torch.from_numpy(batch.y)
+        self._X, self._y = self._place(batch), torch.from_numpy(batch.y)
         self._optimizer = torch.optim.SGD(
             self._model.parameters(), lr=task.learning_rate, momentum=task.momentum, fused=True
         )
         self._loss = self._forward
+
+    def _place(self, batch: Batch) -> Tensor:
+        return self._layout.place_samples(batch.X).to(self._dtype)
 
     def _forward(self, X: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(self._model(X), y)
@@ -135,7 +146,7 @@ class Training:
         """Return loss, gradients, and the parameters after one step."""
         load_parameters(self._model, batch.parameters)
         self._optimizer.state.clear()
-        loss = self._step(self._layout.place_samples(batch.X), torch.from_numpy(batch.y))
+        loss = self._step(self._place(batch), torch.from_numpy(batch.y))
         tensors = {"loss": loss.detach()}
         for name, parameter in self._model.named_parameters():
             assert parameter.grad is not None, f"{name} has no gradient"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from bench.peers import NOT_TRIED
+from bench.peers import NOT_TRIED, PYTORCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,33 +33,45 @@ def machine_line(machine: Mapping[str, Any], options: Options) -> str:
 
 def comparison_table(measure: Measure, comparisons: Sequence[Comparison]) -> Table:
     """Return the times of all sides, and the ratios."""
-    table = _table(measure.title, ("network", "samples"), ("Convoi", "GFLOP/s"))
-    for name in ("PyTorch at its best", "best other peer"):
-        table.add_column(name)
+    table = _table(f"{measure.title}, milliseconds", ("network",), ("n", "Convoi", PYTORCH.name))
+    table.box = SIMPLE_HEAD
+    table.add_column("ratio", justify="right", style="bold")
+    others = any(found.others for found in comparisons)
+    if others:
+        table.add_column("best other")
+        table.add_column("", justify="right")
         table.add_column("ratio", justify="right", style="bold")
-    table.caption = "Median round; in brackets the range, and the ratio of the fastest rounds."
     for found in comparisons:
-        rate = found.floating_point_operations / found.ours.median / 1e9
-        table.add_row(
-            found.network,
-            str(found.samples),
-            _with_spread(found.ours),
-            f"{rate:.0f}",
-            *_beside(found, found.pytorch),
-            *_beside(found, found.others),
-        )
+        row = [found.network, str(found.samples), _milliseconds(found.ours.median)]
+        row += _beside(found, found.pytorch)
+        if others:
+            name = found.others.side if found.others else ""
+            row += [name, *_beside(found, found.others)]
+        table.add_row(*row)
     return table
 
 
-def geometric_means(comparisons: Sequence[Comparison]) -> str:
-    """Return the geometric means of the ratios over the networks, as a sentence."""
+def best_settings(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return a line for each of PyTorch's settings that is its fastest for some networks."""
+    networks: dict[str, list[str]] = {}
+    for found in comparisons:
+        if found.pytorch:
+            networks.setdefault(found.pytorch.setting, []).append(found.network)
+    return [
+        f"{PYTORCH.name} is fastest with {setting}: {', '.join(names)}."
+        for setting, names in networks.items()
+    ]
+
+
+def geometric_means(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return the geometric means of the ratios over the networks, as a sentence if there are."""
     parts = []
     for name, which in (("PyTorch", "pytorch"), ("the best other peer", "others")):
         ratios = [found.ratio(peer) for found in comparisons if (peer := getattr(found, which))]
         if ratios:
             mean, least = statistics.geometric_mean(ratios), min(ratios)
             parts.append(f"{mean:.2f} times as fast as {name} (at least {least:.2f})")
-    return f"Geometric mean: {', '.join(parts)}."
+    return [f"Geometric mean: {', '.join(parts)}."] if parts else []
 
 
 def failures(comparisons: Sequence[Comparison]) -> list[str]:
@@ -75,8 +88,7 @@ def _beside(found: Comparison, peer: Contender | None) -> tuple[str, str]:
     """Return the cells of a peer: its time, and the ratio to ours."""
     if peer is None:
         return "", ""
-    ratios = f"{found.ratio(peer):.2f}x\n({found.undisturbed_ratio(peer):.2f}x)"
-    return f"{peer.label}\n{_with_spread(peer)}", ratios
+    return _milliseconds(peer.median), f"{found.ratio(peer):.2f}"
 
 
 def startup_table(quantities: Sequence[Quantity]) -> Table:
@@ -126,12 +138,7 @@ def _table(title: str, names: Sequence[str], figures: Sequence[str]) -> Table:
     return table
 
 
-def _with_spread(contender: Contender) -> str:
-    low, high = min(contender.seconds), max(contender.seconds)
-    return f"{_time(contender.median)}\n({_time(low)} … {_time(high)})"
-
-
-def _time(seconds: float) -> str:
+def _milliseconds(seconds: float) -> str:
     milliseconds = 1e3 * seconds
     digits = 3 if milliseconds < 1 else 2 if milliseconds < 10 else 1
-    return f"{milliseconds:.{digits}f} ms"
+    return f"{milliseconds:.{digits}f}"
