@@ -7,6 +7,7 @@ from importlib.metadata import version
 import pytest
 
 import convoi
+from convoi import estimators
 
 HEAVY = {"PIL", "llvmlite", "numpy", "rich", "safetensors", "scipy", "sklearn", "typer"}
 
@@ -53,11 +54,24 @@ def test_the_public_names_are_pinned():
 
 def test_every_public_name_has_one_home():
     assert {*convoi._HOMES, "__version__"} == set(convoi.__all__)
+    assert set(estimators._HOMES) == set(estimators.__all__)
 
 
 @pytest.mark.parametrize("name", convoi.__all__)
 def test_every_public_name_can_be_imported(name):
     assert getattr(convoi, name) is not None
+
+
+@pytest.mark.parametrize("name", estimators.__all__)
+def test_every_estimator_can_be_imported(name):
+    assert getattr(estimators, name) is not None
+
+
+def test_features_of_random_kernels_import_no_networks():
+    modules = words_printed_by(
+        "import sys; from convoi import MiniRocketFeatures; print(*sys.modules)"
+    )
+    assert not {"convoi.nn", "convoi.training", "convoi.compiler"} & set(modules)
 
 
 def test_dir_lists_the_public_names_before_they_are_imported():

@@ -6,9 +6,9 @@ nothing and loads none of the libraries that Convoi builds on.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from convoi.lazy import lazy_names
 from convoi.version import __version__
 
 if TYPE_CHECKING:
@@ -54,8 +54,6 @@ __all__ = [
     "training",
 ]
 
-
-# Public name -> the module that defines it. A module is public under its own last name.
 _HOMES = {
     "FeaturesClassifier": "convoi.estimators",
     "ImageClassifier": "convoi.estimators",
@@ -81,16 +79,4 @@ _HOMES = {
     "training": "convoi.training",
 }
 
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(home)
-    value = module if home == f"{__name__}.{name}" else getattr(module, name)
-    globals()[name] = value  # from here on the name is found without this function
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(globals(), _HOMES)

@@ -1,4 +1,4 @@
-"""What programs of both directions share on the host: pools, parameters in memory, sources."""
+"""What programs of both directions share on the host: parameters in memory, sources."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 from convoi.compiler.boundary import PACK
 from convoi.compiler.memory import PARAMETERS, STATISTICS, TRANSPOSED, ParameterPlace
 from convoi.errors import ArgumentError, ShapeError
-from convoi.kernels.base import BUILD_LOCK, kernel_address, native_loops
+from convoi.kernels.base import kernel_address
 from convoi.kernels.packing import Pack, sample_record
-from convoi.runtime.threads import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,17 +22,6 @@ if TYPE_CHECKING:
     from convoi.compiler.sources import Source
     from convoi.ops import Array, ParameterSpec
     from convoi.runtime.program import Instance
-
-
-_POOLS: list[Pool] = []
-
-
-def worker_pool(target: Target) -> Pool:
-    """Return the process's worker threads, which help programs for all targets."""
-    with BUILD_LOCK:
-        if not _POOLS:
-            _POOLS.append(Pool(native_loops(target)))
-    return _POOLS[0]
 
 
 def check_parameters(

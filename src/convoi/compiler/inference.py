@@ -17,7 +17,6 @@ from convoi.compiler.host import (
     check_parameters,
     sample_table,
     store_parameters,
-    worker_pool,
 )
 from convoi.compiler.pipeline import (
     OUTPUT,
@@ -29,6 +28,7 @@ from convoi.compiler.pipeline import (
 )
 from convoi.compiler.sources import Source, open_source
 from convoi.graph import INPUT, LENGTH, Graph
+from convoi.kernels.workers import worker_pool
 from convoi.runtime.buffers import address_of
 from convoi.runtime.program import Instance, Space
 from convoi.runtime.report import Report

@@ -27,7 +27,6 @@ from convoi.compiler.host import (
     read_parameter,
     store_parameters,
     typed_memory,
-    worker_pool,
 )
 from convoi.compiler.memory import PARAMETERS, STATISTICS, ParameterPlace
 from convoi.compiler.pipeline import PRECISIONS, PREDICTION, Precision, compile_training
@@ -45,6 +44,7 @@ from convoi.compiler.update import (
 from convoi.errors import ArgumentError
 from convoi.graph import INPUT, LENGTH, TARGET, WEIGHT, Graph
 from convoi.kernels.optimizer import HYPER
+from convoi.kernels.workers import worker_pool
 from convoi.runtime.buffers import address_of
 from convoi.runtime.program import Instance
 from convoi.runtime.report import Report

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convoi.compiler.host import worker_pool
+from convoi.kernels.workers import worker_pool
 from convoi.runtime.buffers import aligned_zeros
 from convoi.runtime.program import (
     Argument,
