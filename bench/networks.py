@@ -19,6 +19,7 @@ from bench.comparison import Comparison, Contender, Failed
 from bench.ours import EXACT, SETTING
 from bench.peers import NOT_TRIED, PYTORCH
 from bench.process import WorkerError
+from bench.series_workloads import SERIES_WORKLOADS
 from bench.task import Mode, Task, read_arrays, write_batch
 from bench.workloads import LOCAL_WORKLOADS, WORKLOADS, Workload, random_batch
 from convoi.graph.serialize import graph_to_dict
@@ -70,6 +71,7 @@ class Measure:
 
 UNFOLDED = (LOCAL_WORKLOADS, (PYTORCH.name,))
 """Networks of local layers, which PyTorch's users write with ``unfold``."""
+SERIES = (SERIES_WORKLOADS, (PYTORCH.name,))
 COMPARISONS = {
     measure.name: measure
     for measure in (
@@ -79,6 +81,7 @@ COMPARISONS = {
         Measure("inference-8", "Predictions for 8 samples", "inference", 8, 1),
         Measure("latency", "Prediction for one sample", "inference", 1, 1),
         Measure("local", "Training step, unshared weights", "training", None, 3, *UNFOLDED),
+        Measure("series", "Training step, series", "training", None, 3, *SERIES),
         Measure("local-inference", "Predictions, unshared weights", "inference", 64, 1, *UNFOLDED),
     )
 }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MEASURES = ("training", "inference", "latency", "startup", "kernels", "signal")
 """What is measured unless something is asked for."""
-MORE_MEASURES = ("inference-64", "inference-8", "local", "local-inference")
+MORE_MEASURES = ("inference-64", "inference-8", "local", "local-inference", "series")
 RESULTS = Path(__file__).parent / "results"
 
 
