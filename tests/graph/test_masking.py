@@ -102,6 +102,12 @@ def test_gradients_are_the_sums_over_each_series_alone(drawn):
 
 
 @settings(max_examples=40)
+@given(drawn=series_networks(accept=without_statistics))
+def test_gradients_of_outputs_for_each_position_are_the_sums_over_each_series_alone(drawn):
+    compare_with_series_alone(*drawn)
+
+
+@settings(max_examples=40)
 @given(
     drawn=series_networks(
         pooled=True, accept=lambda op: allowed(op) and not isinstance(op, ops.Dropout)
@@ -119,14 +125,17 @@ def compare_with_series_alone(graph: Graph, lengths) -> None:
     X, series = padded_batch(graph, lengths, rng)
     target = rng.standard_normal((len(lengths), *graph.shape(graph.outputs[0])))
     weight = np.full(len(lengths), 1 / len(lengths))
-    arrays = {INPUT: X, LENGTH: np.array(lengths), TARGET: target, WEIGHT: weight}
+    counts, shares = own_positions(graph, series)
+    for row, count in zip(target, counts, strict=True):
+        row[..., count:] = 0
+    arrays = {INPUT: X, LENGTH: np.array(lengths), TARGET: target, WEIGHT: weight * shares}
     loss, gradients = training_run(mask(graph, training=True), arrays, parameters)
     total = 0.0
     sums = {name: np.zeros_like(gradient) for name, gradient in gradients.items()}
     for number, one in enumerate(series):
         arrays = {
             INPUT: one[np.newaxis],
-            TARGET: target[number : number + 1],
+            TARGET: target[number : number + 1, ..., : counts[number]],
             WEIGHT: weight[number : number + 1],
         }
         part, of_part = training_run(resize(graph, one.shape[1:]), arrays, parameters)
@@ -136,6 +145,16 @@ def compare_with_series_alone(graph: Graph, lengths) -> None:
     assert loss == pytest.approx(total, rel=1e-9)
     for name, gradient in gradients.items():
         np.testing.assert_allclose(gradient, sums[name], rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+def own_positions(graph: Graph, series):
+    """Return how many outputs each series has, and how many times as many it is padded to."""
+    output = graph.outputs[0]
+    alignment, positions = align(graph)[output], graph.shape(output)[-1]
+    if alignment is None:
+        return [positions] * len(series), 1.0
+    counts = [alignment.extent.of(one.shape[1]) for one in series]
+    return counts, positions / np.array(counts)
 
 
 def ragged_loss(graph: Graph, series, target, parameters) -> float:
@@ -210,12 +229,6 @@ def test_branches_of_different_lengths_are_named():
     graph = build.finish(build.layer("sum", ops.Add(), a, b))
     with pytest.raises(ArgumentError, match=r"'sum' \(Add\) joins branches whose lengths differ"):
         mask(graph, training=False)
-
-
-def test_training_needs_one_output_for_each_series():
-    graph = network((2, 8), ops.Conv(3, (1,), (1,), ((0, 0),), (1,)))
-    with pytest.raises(ArgumentError, match="one output for each series"):
-        mask(graph, training=True)
 
 
 def test_images_have_no_lengths():

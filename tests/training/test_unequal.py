@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from convoi import Network, nn
-from convoi.errors import ArgumentError, DataError
-from convoi.training import Callback, evaluate, fit
+from convoi.errors import ArgumentError, ArgumentTypeError, DataError
+from convoi.ops import CrossEntropy
+from convoi.training import Augment, Callback, evaluate, fit
 from convoi.training.randomness import Order
+from convoi.training.unequal import UnequalAugment, as_unequal_samples
 
 QUICK = {"epochs": 3, "batch_size": 8, "random_state": 0, "verbose": False}
 
@@ -69,10 +72,39 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
         np.testing.assert_array_equal(resumed.parameters[name], array)
 
 
-def test_augmentation_is_refused():
+def test_augmentation_stays_within_each_series():
+    X = nn.UnequalSeries.of([np.arange(1.0, 7), np.arange(1.0, 12)])
+    batch = as_unequal_samples(X, new_network(), "X", "fit").batch(np.arange(2))
+    augment = UnequalAugment(Augment(shift=3, flip=True))
+    for seed in range(20):
+        changed = augment(batch, np.random.default_rng(seed)).array[:, 0]
+        for row, length in zip(changed, X.lengths, strict=True):
+            assert not row[length:].any()
+            kept = row[row > 0]
+            assert len(kept) >= length - 3
+            assert np.ptp(np.diff(kept)) == 0  # consecutive values, in one order or the other
+    np.testing.assert_array_equal(batch.array[0, 0, :6], np.arange(1, 7))
+
+
+def test_a_box_is_cut_out_of_each_series():
+    X = nn.UnequalSeries.of([np.ones(8), np.ones(30)])
+    batch = as_unequal_samples(X, new_network(), "X", "fit").batch(np.arange(2))
+    changed = UnequalAugment("strong")(batch, np.random.default_rng(0)).array[:, 0]
+    assert 0 < np.count_nonzero(changed[0]) < 8
+    assert 0 < np.count_nonzero(changed[1]) < 30
+
+
+def test_a_network_learns_from_augmented_series():
     X, y = slopes()
-    with pytest.raises(ArgumentError, match="unequal lengths"):
-        fit(new_network(), X, y, **QUICK, augment="light")
+    network = new_network()
+    fit(network, X, y, **{**QUICK, "epochs": 15}, augment="light")
+    assert evaluate(network, X, y)["accuracy"] > 0.9
+
+
+def test_a_shift_beyond_the_shortest_series_is_refused():
+    X, y = slopes()
+    with pytest.raises(ArgumentError, match="'shift'"):
+        fit(new_network(), X, y, **QUICK, augment=Augment(shift=8))
 
 
 def test_the_series_with_a_missing_value_is_named():
@@ -82,8 +114,81 @@ def test_the_series_with_a_missing_value_is_named():
         fit(new_network(), X, y, **QUICK)
 
 
-def test_a_network_with_outputs_for_time_steps_is_refused():
-    X, y = slopes()
-    network = Network(nn.networks.fcn(2, 4, per_step=True), (1, 32))
-    with pytest.raises(ArgumentError, match="one output for each series"):
-        fit(network, X, np.zeros((len(y), 32), int), **QUICK)
+def pulses(count=30, seed=0):
+    """Return noise with a higher part, and for each step whether it belongs to that."""
+    rng = np.random.default_rng(seed)
+    series, labels = [], []
+    for length in rng.integers(12, 60, count):
+        label = np.zeros(length, int)
+        label[rng.integers(length - 6) :][: rng.integers(6, 20)] = 1
+        series.append(rng.standard_normal(length) + 4 * label)
+        labels.append(label)
+    return nn.UnequalSeries.of(series), labels
+
+
+def segmenting(length=64, **options):
+    layers = nn.networks.tcn(2, width=8, depth=2, per_step=True)
+    return Network(layers, (1, length), random_state=0, **options)
+
+
+def test_the_steps_of_series_of_unequal_length_are_labelled():
+    X, y = pulses()
+    network = segmenting()
+    settings = {**QUICK, "epochs": 10, "learning_rate": 0.02}
+    history = fit(network, X, y, **settings, validation_data=0.2)
+    found = evaluate(network, X, y)
+    outputs = network.predict_unequal(X)
+    own = [np.mean(out.argmax(0) == label) for out, label in zip(outputs, y, strict=True)]
+    losses = [
+        -np.mean(log_softmax(out.astype(float), axis=0)[label, np.arange(len(label))])
+        for out, label in zip(outputs, y, strict=True)
+    ]
+    assert found["accuracy"] == pytest.approx(np.mean(own))
+    assert found["accuracy"] > 0.9
+    assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert history.best.metrics["validation_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("length", [33, 48])
+def test_padding_changes_nothing_in_a_step_of_a_labelled_series(length):
+    X, y = pulses(4)
+    x, label = np.resize(X.series[0], (1, length)), np.resize(y[0], length)
+    loss = CrossEntropy(label_smoothing=0.1)
+    settings = {**QUICK, "optimizer": "sgd", "loss": loss}
+    alone, padded = segmenting(length, dtype="float64"), segmenting(dtype="float64")
+    first = fit(alone, x[np.newaxis], label[np.newaxis], **settings)
+    second = fit(padded, nn.UnequalSeries.of([x]), [label], **settings)
+    for name, array in alone.parameters.items():
+        np.testing.assert_allclose(padded.parameters[name], array, rtol=1e-9, atol=1e-12)
+    for one, other in zip(first.epochs, second.epochs, strict=True):
+        assert one.metrics["loss"] == pytest.approx(other.metrics["loss"], rel=1e-9)
+        assert one.metrics["accuracy"] == pytest.approx(other.metrics["accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda y: y[1:], DataError, "a list of 30 arrays"),
+        (len, ArgumentTypeError, "a list of 30 arrays"),
+        (lambda y: [*y[:2], y[2][1:], *y[3:]], DataError, "for series 2, one for each output"),
+        (lambda y: [*y[:2], y[2] + 5, *y[3:]], DataError, "for sample 2 instead"),
+        (lambda y: [*y[:2], y[2] - 1, *y[3:]], DataError, "Got -1 for sample 2"),
+        (lambda y: [label / 2 for label in y], ArgumentTypeError, "class codes"),
+    ],
+)
+def test_labels_of_steps_are_checked(change, error, message):
+    X, y = pulses()
+    with pytest.raises(error, match=message):
+        fit(segmenting(), X, change(y), **QUICK)
+
+
+def test_values_for_steps_of_unequal_series_are_refused():
+    X, y = pulses()
+    with pytest.raises(ArgumentError, match="must be 'cross_entropy'"):
+        fit(segmenting(), X, y, **QUICK, loss="mean_squared")
+
+
+def test_samples_with_labels_for_steps_are_not_moved():
+    X, y = pulses()
+    with pytest.raises(ArgumentError, match="would move the samples"):
+        fit(segmenting(), X, y, **QUICK, augment="light")

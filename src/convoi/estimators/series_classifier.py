@@ -40,7 +40,7 @@ class SeriesClassifier(Classification, SeriesEstimator):
     epochs, batch_size, optimizer, learning_rate, schedule
         As for :class:`ImageClassifier`.
     augment : Augment, {'auto', 'light', 'natural', 'strong'} or None, default='auto'
-        As for :class:`ImageClassifier`; series of unequal length take none.
+        As for :class:`ImageClassifier`; series of unequal length are moved within their own.
     early_stopping, validation_fraction, random_state, threads, precision, verbose
         As for :class:`ImageClassifier`.
     warm_start : bool, default=False

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convoi.errors import ArgumentError
 from convoi.graph.alignment import Alignment, align, reads
 from convoi.graph.builder import Builder
 from convoi.graph.nodes import INPUT, LENGTH, Graph, Node
@@ -47,7 +46,8 @@ def mask(graph: Graph, *, training: bool) -> Graph:
     """Return a network with the inputs "input", padded with zeros, and "length".
 
     Its output for a series of length ``length`` is that of the network for this length, in the
-    positions that it has. It has the same parameters.
+    positions that it has. It has the same parameters. For training, an output for each position
+    is zero behind the end.
 
     Parameters
     ----------
@@ -65,8 +65,7 @@ def mask(graph: Graph, *, training: bool) -> Graph:
     Raises
     ------
     ArgumentError
-        If a layer works on one length only; or, for training, the network has an output for each
-        position.
+        If a layer works on one length only.
 
     Notes
     -----
@@ -83,16 +82,10 @@ def mask(graph: Graph, *, training: bool) -> Graph:
     ['conv', 'mask', 'global_average_pool', 'window_share']
     """
     alignments = align(graph)
-    if training and alignments[graph.outputs[0]] is not None:
-        raise ArgumentError(
-            "Training on series of unequal length needs one output for each series, and the "
-            "network has one for each position. End it in GlobalAveragePool and Dense, or give "
-            "series of one length."
-        )
     masking = _Masking(graph, alignments, training)
     for node in graph.nodes:
         masking.add(node)
-    return masking.build.finish(*graph.outputs)
+    return masking.build.finish(*map(masking.output, graph.outputs))
 
 
 @dataclass
@@ -134,6 +127,12 @@ class _Masking:
             return
         padded = build.add(Node(f"{node.name}|padded", op, inputs))
         build.add(Node(node.name, share, (padded, LENGTH)))
+
+    def output(self, value: str) -> str:
+        """Return what the network gives for one of its outputs."""
+        if not self.training or self.alignments[value] is None:
+            return value
+        return self._masked(value, 0.0)
 
     def _read(self, op: Operation) -> float | None:
         """Return what an operation has to find in the padding; None: it does not matter."""

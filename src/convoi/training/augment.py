@@ -78,6 +78,11 @@ class Augment:
     )
     """What the settings are for spatial axes that they were checked for."""
 
+    @property
+    def moves(self) -> bool:
+        """Whether it shifts or mirrors."""
+        return bool(np.any(self.shift)) or not (self.flip is False or np.size(self.flip) == 0)
+
     def draw(self, rng: np.random.Generator, count: int, spatial: Shape) -> Transforms:
         """Draw the changes of ``count`` samples.
 

@@ -151,7 +151,7 @@ class Evaluator:
         with closing(read_batches(data.samples, batches)) as reading:
             for batch in reading:
                 prediction = self.program(batch.array, batch.indices, lengths=batch.lengths)
-                target = objective.batch_targets(data.y, batch.rows)
+                target = data.batch_targets(objective, batch)
                 weight = data.loss_weight[batch.rows]
                 self.metrics.add(
                     sums,

@@ -9,7 +9,7 @@ from convoi.checks import check_flag, check_integer
 from convoi.compiler import TrainingProgram
 from convoi.nn.atomic_file import remove_remains
 from convoi.nn.losses import loss_operation
-from convoi.training.augment import as_augment
+from convoi.training.augment import Augment
 from convoi.training.callbacks import TrainingState
 from convoi.training.checkpoint import as_checkpoint, require_same_run
 from convoi.training.early_stopping import as_early_stopping
@@ -25,6 +25,7 @@ from convoi.training.preparation import (
     check_batches,
     check_callbacks,
     check_network,
+    checked_augment,
     checked_method,
     checked_precision,
     checked_threads,
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from convoi.nn.losses import LossLike
     from convoi.nn.network import Network
     from convoi.nn.unequal import UnequalSeries
-    from convoi.training.augment import Augment
     from convoi.training.callbacks import Callback
     from convoi.training.checkpoint import Checkpoint
     from convoi.training.early_stopping import EarlyStopping
@@ -111,7 +111,8 @@ def fit(
         of similar length, and padding has no influence.
     y : array-like of shape (n, *target_shape)
         For the loss 'cross_entropy' class codes, integers from 0 to K - 1 for outputs
-        ``(K, *spatial)``, of shape ``(n, *spatial)``; for the others values of the network's
+        ``(K, *spatial)``, of shape ``(n, *spatial)``, or a list of arrays ``(time,)`` for series of
+        unequal length; for the others values of the network's
         output shape, or of shape (n,) where that has one element.
     epochs : int
         How often each sample is used.
@@ -131,7 +132,8 @@ def fit(
         'huber', or an operation such as ``convoi.ops.CrossEntropy(label_smoothing=0.1)``.
     augment : Augment, {'light', 'natural', 'strong'} or None
         Random changes of the samples. 'light' shifts by up to a twelfth of each axis, 'natural'
-        also mirrors left and right, 'strong' also cuts a box out.
+        also mirrors left and right, 'strong' also cuts a box out; series of unequal length each
+        within their own. Only for samples that have one target each.
     validation_data : float, (X, y), (X, y, sample_weight) or None
         What the network is measured on after each epoch; a number sets that part of the samples
         aside, with the same proportions of the classes.
@@ -212,7 +214,7 @@ def fit(
         optimizer=as_optimizer(optimizer, OWNER),
         learning_rate=learning_rate,
         schedule=as_schedule(schedule, OWNER),
-        augment=as_augment(augment, network.input_shape[1:], OWNER),
+        augment=checked_augment(augment, network, X),
     )
     size = check_integer(batch_size, "batch_size", OWNER, minimum=1)
     workers = checked_threads(threads, network)
@@ -231,7 +233,7 @@ def fit(
     if validation is not None:
         validation = validation.with_class_weights(per_class)
         evaluator = Evaluator.of(network, objective, validation, size, workers, precision=exactness)
-    order = Order(seed, data.rows, size, padded_lengths(data, method.augment))
+    order = Order(seed, data.rows, size, padded_lengths(data))
     check_batches(network, order)
     monitor = monitored_figure(stopping, objective, validated=validation is not None)
 
@@ -240,7 +242,7 @@ def fit(
             graph,
             objective.loss,
             method.optimizer.update_rule(),
-            augment=method.augment is not None,
+            augment=isinstance(method.augment, Augment),
             dtype=network.dtype.name,
             threads=workers,
             precision=exactness,

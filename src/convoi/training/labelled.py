@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convoi.errors import DataError
+from convoi.graph import align
 from convoi.nn.unequal import UnequalSeries
 from convoi.training.metrics import Metrics
 from convoi.training.samples import as_samples
-from convoi.training.unequal import UnequalSamples, as_unequal_samples
+from convoi.training.unequal import NO_TARGET, UnequalSamples, as_unequal_samples
 from convoi.training.weights import sample_weights
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from convoi.nn.network import Network
+    from convoi.ops import Extent
     from convoi.training.objective import Objective
-    from convoi.training.samples import Samples, SampleSource
+    from convoi.training.samples import Batch, Samples, SampleSource
 
 __all__ = ["LabelledSamples"]
 
@@ -48,6 +50,8 @@ class LabelledSamples:
     weight: NDArray[np.float64]
     loss_weight: NDArray[np.float64]
     rows: NDArray[np.int64]
+    extent: Extent | None = None
+    """Of series of unequal length that have a target for each time step: how many there are."""
 
     @classmethod
     def of(
@@ -67,9 +71,24 @@ class LabelledSamples:
             samples = as_unequal_samples(X, network, f"{within}X", owner)
         else:
             samples = as_samples(X, network.input_shape, network.dtype, f"{within}X", owner)
-        targets = objective.targets(y, samples.count, owner, f"{within}y")
+        extent = _extent(network) if isinstance(samples, UnequalSamples) else None
+        if isinstance(samples, UnequalSamples) and extent is not None:
+            steps = (samples.series.lengths + extent.offset) // extent.divisor
+            targets: NDArray[Any] = objective.step_targets(y, steps, owner, f"{within}y")
+        else:
+            targets = objective.targets(y, samples.count, owner, f"{within}y")
         weight = sample_weights(sample_weight, samples.count, owner, f"{within}sample_weight")
-        return cls(samples, targets, weight, weight, np.arange(samples.count))
+        return cls(samples, targets, weight, weight, np.arange(samples.count), extent)
+
+    def batch_targets(self, objective: Objective, batch: Batch) -> NDArray[Any]:
+        """Return the targets of a batch as a training program takes them."""
+        targets = objective.batch_targets(self.y, batch.rows)
+        if self.extent is None:
+            return targets
+        positions = self.extent.of(batch.array.shape[-1])
+        missing = max(0, positions - targets.shape[1])
+        padded = np.pad(targets, ((0, 0), (0, missing)), constant_values=NO_TARGET)
+        return np.ascontiguousarray(padded[:, :positions])
 
     @property
     def lengths(self) -> NDArray[np.int64] | None:
@@ -104,3 +123,10 @@ class LabelledSamples:
             content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
             value = zlib.crc32(content.data, value)
         return f"{len(self.rows)} samples ({value:08x})"
+
+
+def _extent(network: Network) -> Extent | None:
+    """Return how many outputs a network has for a series; None: one, whatever its length."""
+    (output,) = network.graph.outputs
+    alignment = align(network.graph)[output]
+    return None if alignment is None else alignment.extent

@@ -15,6 +15,7 @@ from convoi.training.early_stopping import Best
 from convoi.training.history import EpochRecord
 from convoi.training.samples import read_batches
 from convoi.training.state import Snapshot
+from convoi.training.unequal import UnequalAugment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,7 @@ class Method:
     optimizer: Optimizer
     learning_rate: float
     schedule: Schedule
-    augment: Augment | None
+    augment: Augment | UnequalAugment | None
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """Return the learning rate of a step, counted from 0 over the whole run."""
@@ -123,10 +124,12 @@ class Run:
         rng = self.order.generator(state.epoch, state.step)
         seed = int(rng.integers(2**63))
         transforms = None
-        if method.augment is not None:
+        if isinstance(method.augment, UnequalAugment):
+            batch = method.augment(batch, rng)
+        elif method.augment is not None:
             spatial = tuple(batch.array.shape[2:])
             transforms = method.augment.draw(rng, len(batch.rows), spatial)
-        target = objective.batch_targets(data.y, batch.rows)
+        target = data.batch_targets(objective, batch)
         weight = data.loss_weight[batch.rows]
         total = float(weight.sum())
         steps = self.order.steps

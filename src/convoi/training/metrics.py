@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convoi.training.unequal import NO_TARGET
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -83,8 +85,10 @@ class Metrics:
         sums[_LOSS_WEIGHT] += loss_weight
         sums[_WEIGHT] += weight.sum()
         if self.objective.classifies:
-            correct = prediction.argmax(axis=1) == target
-            sums[_SCORES] += weight @ correct.reshape(len(correct), -1).mean(axis=1)
+            targets = target.reshape(len(target), -1)
+            correct = prediction.argmax(axis=1).reshape(targets.shape) == targets
+            known = np.count_nonzero(targets != NO_TARGET, axis=1)
+            sums[_SCORES] += weight @ (np.count_nonzero(correct, axis=1) / known)
         else:
             error = (prediction.astype(np.float64) - target).reshape(len(target), -1)
             sums[_SCORES:] += weight @ error**2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 from convoi.checks import refusal
 from convoi.errors import ArgumentError, ArgumentTypeError, DataError
 from convoi.ops import CrossEntropy, Softmax
+from convoi.training.unequal import NO_TARGET, surplus_of_padding
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -118,6 +120,56 @@ class Objective:
             self._check_finite(array, name, owner)
         return array
 
+    def step_targets(
+        self, y: ArrayLike, steps: NDArray[np.int64], owner: str, name: str = "y"
+    ) -> NDArray[np.int32]:
+        """Return class codes for each time step of series of unequal length, after all checks.
+
+        Parameters
+        ----------
+        y : sequence of array-like, each of shape (steps,)
+            The codes of each series.
+        steps : ndarray of int64, shape (n,)
+            How many outputs the network has for each series.
+        owner, name : str
+            The function and its parameter, for messages.
+
+        Returns
+        -------
+        ndarray of shape (n, the most steps)
+            `NO_TARGET` behind the end of a series.
+
+        Raises
+        ------
+        ArgumentError
+            If the loss is one for values.
+        ArgumentTypeError
+            If the dtype is wrong.
+        DataError
+            If a length or a value is wrong.
+        """
+        if not self.classifies:
+            raise ArgumentError(
+                f"The loss of {owner} must be 'cross_entropy' where series of unequal length have "
+                "an output for each time step. Let the network end in GlobalAveragePool and "
+                "Dense, or give series of one length."
+            )
+        expectation = f"a list of {len(steps)} arrays, the class codes of each series"
+        if not isinstance(y, (Sequence, np.ndarray)) or isinstance(y, (str, bytes)):
+            raise ArgumentTypeError(refusal(name, owner, expectation, y))
+        if len(y) != len(steps):
+            raise DataError(refusal(name, owner, expectation, y))
+        targets = np.full((len(steps), int(steps.max())), NO_TARGET, np.int32)
+        for number, (codes, count) in enumerate(zip(y, steps.tolist(), strict=True)):
+            array = np.asarray(codes)
+            self._check_class_dtype(array, name, owner)
+            if array.shape != (count,):
+                expectation = f"{count} class codes for series {number}, one for each output"
+                raise DataError(refusal(name, owner, expectation, array))
+            targets[number, :count] = array
+            self._check_codes(targets[number : number + 1, :count], name, owner, first=number)
+        return targets
+
     def batch_targets(self, y: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the targets of some samples as a training program takes them."""
         return y[rows].astype(np.int64 if self.classifies else self.dtype, copy=False)
@@ -128,8 +180,15 @@ class Objective:
         """Return the weighted loss of each sample, computed in float64."""
         with np.errstate(over="ignore", invalid="ignore"):
             wide = prediction.astype(np.float64, copy=False)
-            losses: NDArray[np.float64] = self.loss.reference(wide, target, weight)
-        return losses
+            if not self.classifies or target.ndim == 1 or target.min() >= 0:
+                losses: NDArray[np.float64] = self.loss.reference(wide, target, weight)
+                return losses
+            missing = target == NO_TARGET
+            wide = np.where(missing[:, np.newaxis], 0.0, wide)
+            shares, _ = surplus_of_padding(target, np.ones(len(target)), self.classes)
+            losses = self.loss.reference(wide, np.where(missing, 0, target), shares)
+            own: NDArray[np.float64] = weight * (losses - (shares - 1) * np.log(self.classes))
+        return own
 
     def _check_class_dtype(self, y: NDArray[Any], name: str, owner: str) -> None:
         if y.dtype.kind in "biu":
@@ -155,7 +214,7 @@ class Objective:
         expectation = f"an array of shape {expected}, for {count} samples"
         raise DataError(refusal(name, owner, expectation, y) + remedy)
 
-    def _check_codes(self, y: NDArray[Any], name: str, owner: str) -> None:
+    def _check_codes(self, y: NDArray[Any], name: str, owner: str, first: int = 0) -> None:
         bad = (y < 0) | (y >= self.classes)
         if not bad.any():
             return
@@ -163,7 +222,7 @@ class Objective:
         raise DataError(
             f"The {name!r} parameter of {owner} must hold class codes from 0 to "
             f"{self.classes - 1}, as the network has {self.classes} outputs. "
-            f"Got {y[place]} for sample {place[0]} instead. "
+            f"Got {y[place]} for sample {first + place[0]} instead. "
             "Number the classes from 0, or give the network as many outputs as there are classes."
         )
 

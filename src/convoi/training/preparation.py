@@ -13,14 +13,15 @@ from convoi.checks import check_integer, check_real, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError
 from convoi.nn.network import Network
 from convoi.nn.precision import check_precision
-from convoi.nn.unequal import padded_length
+from convoi.nn.unequal import UnequalSeries, padded_length
 from convoi.ops import BatchNorm
+from convoi.training.augment import as_augment
 from convoi.training.callbacks import Callback
 from convoi.training.checkpoint import load_snapshot
 from convoi.training.labelled import LabelledSamples
 from convoi.training.loop import Method
 from convoi.training.randomness import given_seed, new_seed, split_rows
-from convoi.training.unequal import refuse_augmentation
+from convoi.training.unequal import UnequalAugment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ def checked_method(
     optimizer: Optimizer,
     learning_rate: float | None,
     schedule: Schedule,
-    augment: Augment | None,
+    augment: Augment | UnequalAugment | None,
 ) -> Method:
     """Return the method, the optimiser's learning rate standing in for None."""
     rate = optimizer.default_learning_rate if learning_rate is None else learning_rate
@@ -145,11 +146,29 @@ def divide(
     return given.only(training, OWNER), given.only(held_out, OWNER)
 
 
-def padded_lengths(data: LabelledSamples, augment: Augment | None) -> NDArray[np.int64] | None:
+def checked_augment(
+    augment: Augment | str | None, network: Network, X: object
+) -> Augment | UnequalAugment | None:
+    """Return the augmentation, after checks against the samples' axes and the targets."""
+    found: Augment | UnequalAugment | None
+    if isinstance(X, UnequalSeries) and augment is not None:
+        as_augment(augment, (int(X.lengths.min()),), OWNER)
+        found = UnequalAugment(augment)
+    else:
+        found = as_augment(augment, network.input_shape[1:], OWNER)
+    if found is not None and found.moves and len(network.output_shape) > 1:
+        expectation = "None where there is a target for each position"
+        raise ArgumentError(
+            f"{refusal('augment', OWNER, expectation, augment)} It would move the samples, and "
+            "leave the targets where they are."
+        )
+    return found
+
+
+def padded_lengths(data: LabelledSamples) -> NDArray[np.int64] | None:
     """Return what each series of unequal length is padded to; None for samples of one shape."""
     if data.lengths is None:
         return None
-    refuse_augmentation(OWNER, augment)
     return np.array([padded_length(int(length)) for length in data.lengths])
 
 

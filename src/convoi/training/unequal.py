@@ -1,16 +1,20 @@
-"""Training on series of unequal length: a program for each padded length, one set of parameters."""
+"""Training on series of unequal length: a program for each padded length, one set of parameters.
+
+Where there is a target for each time step, those behind the end of a series are `NO_TARGET`. The
+masked network's output is zero there, which costs a known sum, and has no gradient.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from convoi.checks import refusal
-from convoi.errors import ArgumentError, DataError
+from convoi.errors import DataError
 from convoi.graph import mask, resize
 from convoi.nn.unequal import padded_length
+from convoi.training.augment import as_augment
 from convoi.training.samples import Batch
 
 if TYPE_CHECKING:
@@ -29,8 +33,90 @@ if TYPE_CHECKING:
     from convoi.nn.network import Network
     from convoi.nn.unequal import UnequalSeries
     from convoi.ops import Array
+    from convoi.training.augment import Augment
 
-__all__ = ["UnequalInference", "UnequalSamples", "UnequalTraining", "as_unequal_samples"]
+__all__ = [
+    "NO_TARGET",
+    "UnequalAugment",
+    "UnequalInference",
+    "UnequalSamples",
+    "UnequalTraining",
+    "as_unequal_samples",
+    "surplus_of_padding",
+]
+
+NO_TARGET: Final = -1
+"""In place of a class code: behind the end of a series."""
+
+
+def surplus_of_padding(target: Array, weight: Array, classes: int) -> tuple[Array, float]:
+    """Return how weights and the loss of a batch change because targets are padded.
+
+    The cross-entropy is a mean over all positions of the padded series, and of the uniform
+    distribution, log(classes), where there is no target.
+
+    Parameters
+    ----------
+    target : ndarray of int64, shape (b, *positions)
+        Class codes, `NO_TARGET` behind the end of a series.
+    weight : ndarray of shape (b,)
+        How much each series counts.
+    classes : int
+        How many outputs there are.
+
+    Returns
+    -------
+    ndarray of shape (b,)
+        Weights with which the mean over the series' own positions has the given ones.
+    float
+        What the padding then adds to the sum of the weighted losses.
+    """
+    known = np.count_nonzero(target.reshape(len(target), -1) != NO_TARGET, axis=1)
+    share = target[0].size / known
+    return weight * share, float(weight @ (share - 1) * np.log(classes))
+
+
+@dataclass(frozen=True, eq=False)
+class UnequalAugment:
+    """Random changes of series, each within its own length.
+
+    Attributes
+    ----------
+    given : Augment or str
+        The changes; the lengths of a preset, given by its name, follow from that of the series.
+    """
+
+    given: Augment | str
+    _settings: dict[int, Augment] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it shifts or mirrors."""
+        return isinstance(self.given, str) or self.given.moves
+
+    def settings(self, length: int, owner: str = "fit") -> Augment:
+        """Return the changes of a series of this length; raise if they do not fit it."""
+        if length not in self._settings:
+            found = as_augment(self.given, (length,), owner)
+            if found is None:
+                raise LookupError(self.given)
+            self._settings[length] = found
+        return self._settings[length]
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        """Return a batch of changed series."""
+        if batch.lengths is None:
+            raise LookupError("lengths")
+        array = np.zeros_like(batch.array)
+        for changed, sample, length in zip(array, batch.array, batch.lengths.tolist(), strict=True):
+            drawn = self.settings(length).draw(rng, 1, (length,))
+            own = sample[:, :length][:, :: -1 if drawn.flip[0, 0] else 1]
+            shift = int(drawn.shift[0, 0])
+            start, stop = max(shift, 0), length + min(shift, 0)
+            changed[:, start:stop] = own[:, start - shift : stop - shift]
+            low, high = drawn.cutout[0, 0]
+            changed[:, low:high] = 0
+        return replace(batch, array=array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +160,6 @@ def as_unequal_samples(X: UnequalSeries, network: Network, name: str, owner: str
                     f"beyond {network.dtype} in series {number}. Remove or repair the series."
                 )
     return UnequalSamples(X, network.dtype)
-
-
-def refuse_augmentation(owner: str, augment: object) -> None:
-    """Raise unless series of unequal length are left as they are."""
-    if augment is not None:
-        expectation = "None where series have unequal lengths"
-        raise ArgumentError(refusal("augment", owner, expectation, augment))
 
 
 class UnequalTraining:
@@ -132,18 +211,27 @@ class UnequalTraining:
         transforms: Transforms | None = None,
         lengths: ArrayLike | None = None,
     ) -> StepResult:
-        """Do as :meth:`TrainingProgram.step`, with the program of the padded length of ``X``."""
+        """Do as :meth:`TrainingProgram.step`, with the program of the padded length of ``X``.
+
+        Of class codes for each position, those behind the end of a series are `NO_TARGET`.
+        """
         program = self._ready(X.shape[-1])
-        return program.step(
+        targets, surplus = np.asarray(target), 0.0
+        if targets.ndim > 1 and targets.dtype.kind == "i":
+            classes = program.graph.shape(program.graph.outputs[0])[0]
+            weight, surplus = surplus_of_padding(targets, np.asarray(weight), classes)
+            targets = np.where(targets == NO_TARGET, 0, targets)
+        result = program.step(
             X,
             indices,
-            target,
+            targets,
             weight,
             settings,
             seed=seed,
             transforms=transforms,
             lengths=lengths,
         )
+        return replace(result, loss=result.loss - surplus) if surplus else result
 
     def _ready(self, positions: int) -> TrainingProgram:
         """Return the program of a padded length, with the parameters of the last step."""
