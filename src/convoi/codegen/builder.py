@@ -7,6 +7,7 @@ LLVM's own IR classes are not used: text is several times quicker to produce.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ from convoi.codegen.types import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+STREAMING = "!0"
+"""The metadata of a store that passes the caches."""
 LoopBody = Callable[[Index, list[Value]], Sequence[Value] | None]
 
 
@@ -77,7 +80,8 @@ class Module:
             '"prefer-vector-width"="512" }'
         )
         functions = map(str, self._functions)
-        parts = [*self._globals, *self._declarations.values(), *functions, attributes]
+        metadata = f"{STREAMING} = !{{i32 1}}"
+        parts = [*self._globals, *self._declarations.values(), *functions, attributes, metadata]
         return "\n".join(parts) + "\n"
 
 
@@ -168,6 +172,15 @@ class Function:
         if b == 1:
             return a
         return self._integer("mul", a, b)
+
+    def entry(self, numbers: Sequence[int], i: Index) -> Index:
+        """Return ``numbers[i]``: computed if they are evenly spaced, else from a table."""
+        if isinstance(i, int):
+            return numbers[i]
+        steps = {b - a for a, b in itertools.pairwise(numbers)}
+        if len(steps) <= 1:
+            return self.add(numbers[0], self.mul(i, steps.pop() if steps else 0))
+        return self.load(self.at(self.module.table(I64, numbers), i, I64), I64)
 
     def integer(self, word: str, a: Index, b: Index) -> Value:
         """Return another integer operation by LLVM's word, such as udiv, sdiv, srem, and, shl."""
@@ -306,10 +319,15 @@ class Function:
         """Load a value; vectors are aligned to their element unless told otherwise."""
         return self.emit(type_, f"load {type_}, ptr {pointer.text}, align {_align(type_, align)}")
 
-    def store(self, value: Value, pointer: Value, *, align: int | None = None) -> None:
-        """Store a value."""
+    def store(
+        self, value: Value, pointer: Value, *, align: int | None = None, streaming: bool = False
+    ) -> None:
+        """Store a value; if streaming, past the caches: then it has to be aligned to its size."""
         alignment = _align(value.type, align)
-        self.emit_void(f"store {value.type} {value.text}, ptr {pointer.text}, align {alignment}")
+        hint = f", !nontemporal {STREAMING}" if streaming else ""
+        self.emit_void(
+            f"store {value.type} {value.text}, ptr {pointer.text}, align {alignment}{hint}"
+        )
 
     def prefetch(self, pointer: Value, *, write: bool = False) -> None:
         """Ask for a cache line that is read (or written) soon."""

@@ -177,7 +177,7 @@ def gradient_tile(
         room = most // (vectors * per_part)
         for channels in range(1, min(room, reduction) + 1):
             tile = GradientTile(vectors, channels, tap)
-            cost = _gradient_cost(tile, per_part, blocks, reduction, taps, target)
+            cost = gradient_cost(tile, per_part, blocks, reduction, taps, target)
             if best is None or cost < best[0] - 1e-9:
                 best = (cost, tile)
     if best is None:
@@ -185,7 +185,7 @@ def gradient_tile(
     return best[1]
 
 
-def _gradient_cost(  # noqa: PLR0917 - what the tile is chosen for
+def gradient_cost(  # noqa: PLR0917 - what the tile is chosen for
     tile: GradientTile,
     per_part: int,
     blocks: tuple[int, ...],

@@ -19,7 +19,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convoi.codegen.types import I64, Index, Value, constant
+from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.expression import IDENTITY, Expression
 
@@ -185,21 +185,11 @@ class _Emitter:
                     size,
                     f.at(self.w, offset, self.element),
                     f.add(channel, f.mul(i, width)),
-                    self._start(starts, i),
+                    f.entry(starts, i),
                 )
             )
 
         f.loop(count, one)
-
-    def _start(self, starts: tuple[int, ...], i: Index) -> Index:
-        """Return the first input channel of the i-th block of a group of blocks."""
-        f = self.f
-        if isinstance(i, int):
-            return starts[i]
-        steps = {b - a for a, b in itertools.pairwise(starts)}
-        if len(steps) == 1:
-            return f.add(starts[0], f.mul(i, steps.pop()))
-        return f.load(f.at(f.module.table(I64, starts), i, I64), I64)
 
     def _rows(self, sample: Index, samples: int, body: Callable[[_Rows], None]) -> None:
         """Run the body for every combination of runs, and every row (tile of rows) of it."""

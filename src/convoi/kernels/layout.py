@@ -67,10 +67,15 @@ class Layout:
 
     @property
     def size(self) -> int:
-        """Elements of a sample, rounded up so that every sample begins at a full vector."""
+        """Elements from a sample to the next: every sample begins at a full vector.
+
+        Samples a multiple of 1 KiB apart would displace one another: they share a few sets of the
+        first-level cache. Those lie a cache line further apart.
+        """
         elements = math.prod(self.extents) * self.stride
         granule = max(self.lanes, 64 // self.element.size)
-        return -(-elements // granule) * granule
+        lines = -(-elements // granule)
+        return (lines + (lines > 0 and lines % 16 == 0)) * granule
 
     @property
     def bytes(self) -> int:

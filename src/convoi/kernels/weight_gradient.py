@@ -16,10 +16,10 @@ without axes.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
-from convoi.codegen.types import I64, Index, Value, constant
+from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from convoi.kernels.weights import WeightLayout
 
 
+Taps: TypeAlias = list[tuple[int, int]]
+"""Taps: (index in the weights, element of x) of each."""
+LINE_BYTES = 64
+"""Bytes that are prefetched together."""
 POSITIONS_PER_SUM = 16
 """Positions whose products hide that a sum is read and written."""
 
@@ -61,6 +65,11 @@ class WeightGradient(Kernel):
     kernel: tuple[int, ...]
     tile: GradientTile
     masked: bool = False
+    streaming: bool = False
+    """Whether sums are written past the caches, which do not hold them until they are read."""
+    ahead: tuple[int, int] | None = None
+    """Elements of x and of dy from these positions to those that the kernel is called for next:
+    they are asked for while these are worked on. Prefetchers do not follow so many samples."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
@@ -72,14 +81,14 @@ class WeightGradient(Kernel):
         return -(-POSITIONS_PER_SUM // max(1, self.dy.positions))
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over taps, blocks of channels and positions."""
-        for taps in _batches(self._tap_offsets(), self.tile.taps):
-            for block in range(len(self.weights.blocks)):
-                if block and self._same_as_before(block):
-                    continue
-                self._block_run(f, pointers, call, taps, block)
+        """Emit the loops over blocks of channels, taps and positions."""
+        runs = _runs(_batches(self._tap_offsets(), self.tile.taps))
+        for block in range(len(self.weights.blocks)):
+            if block and self._same_as_before(block):
+                continue
+            self._block_run(f, pointers, call, runs, block)
 
-    def _tap_offsets(self) -> list[tuple[int, int]]:
+    def _tap_offsets(self) -> Taps:
         """Return (index in the weights, element of x) for every tap, in scan order."""
         per_axis = []
         for axis in self.axes:
@@ -109,7 +118,7 @@ class WeightGradient(Kernel):
         f: Function,
         pointers: Sequence[Value],
         call: CallArguments,
-        taps: list[tuple[int, int]],
+        runs: list[_TapRun],
         first: int,
     ) -> None:
         """Emit the loop over a run of equal blocks that begins with the given one."""
@@ -121,15 +130,9 @@ class WeightGradient(Kernel):
         size = blocks[first]
         width = size * layout.lanes
         starts = layout.starts[first : first + count]
-        regular = len({b - a for a, b in itertools.pairwise(starts)}) <= 1
 
         def one(i: Index, _: object) -> None:
-            if isinstance(i, int):
-                start: Index = starts[i]
-            elif regular:
-                start = f.add(starts[0], f.mul(i, starts[1] - starts[0]))
-            else:
-                start = f.load(f.at(f.module.table(I64, starts), i, I64), I64)
+            start = f.entry(starts, i)
             channel = f.add(sum(blocks[:first]) * layout.lanes, f.mul(i, width))
             per_tap = width * layout.reduction
             weight = f.add(layout.block_offset(first), f.mul(i, per_tap * layout.taps))
@@ -143,16 +146,40 @@ class WeightGradient(Kernel):
                     weight=f.add(weight, vector * layout.lanes),
                     mask=f.add(mask, vector * layout.lanes),
                 )
-                self._channel_loop(f, pointers, call, taps, place)
+                for run in runs:
+                    self._tap_loop(f, pointers, call, run, place)
 
         f.loop(count, one)
+
+    def _tap_loop(
+        self,
+        f: Function,
+        pointers: Sequence[Value],
+        call: CallArguments,
+        run: _TapRun,
+        place: _Place,
+    ) -> None:
+        """Emit the loop over batches of taps."""
+        per_tap = self.weights.reduction * place.width
+
+        def one(i: Index, _: object) -> None:
+            index = f.entry([index for index, _ in run.firsts], i)
+            offset = f.entry([offset for _, offset in run.firsts], i)
+            moved = replace(
+                place,
+                start=f.add(place.start, offset),
+                weight=f.add(place.weight, f.mul(index, per_tap)),
+            )
+            self._channel_loop(f, pointers, call, run.taps, moved)
+
+        f.loop(len(run.firsts), one)
 
     def _channel_loop(
         self,
         f: Function,
         pointers: Sequence[Value],
         call: CallArguments,
-        taps: list[tuple[int, int]],
+        taps: Taps,
         place: _Place,
     ) -> None:
         """Emit the loop over tiles of input channels."""
@@ -171,7 +198,7 @@ class WeightGradient(Kernel):
         f: Function,
         pointers: Sequence[Value],
         call: CallArguments,
-        taps: list[tuple[int, int]],
+        taps: Taps,
         place: _Place,
         channel: Index,
         channels: int,
@@ -189,11 +216,12 @@ class WeightGradient(Kernel):
             for index, _ in taps
             for v in range(place.vectors)
         ]
-        fresh = f.compare("ne", call.fresh, 0)
-        zero = constant(vector, 0.0)
-        initial = [
-            f.select(fresh, zero, f.load(f.at(dw, where, element), vector)) for where in places
-        ]
+        # Sums that begin here are not read: a loop without a turn.
+        initial = f.loop(
+            f.sub(1, call.fresh),
+            lambda _, __: [f.load(f.at(dw, where, element), vector) for where in places],
+            [constant(vector, 0.0)] * len(places),
+        )
         x = f.at(pointers[0], f.add(self.x.origin, f.add(place.start, channel)), element)
         dy = f.at(pointers[1], f.add(self.dy.origin, place.channel), element)
 
@@ -201,6 +229,8 @@ class WeightGradient(Kernel):
             sums = list(sums)
             dy_here = f.at(dy, dy_offset, element)
             x_here = f.at(x, x_offset, element)
+            if self.ahead:
+                self._prefetch(f, x_here, dy_here, taps, channels, place)
             gradients = [
                 f.load(f.at(dy_here, v * lanes, element), vector) for v in range(place.vectors)
             ]
@@ -227,7 +257,21 @@ class WeightGradient(Kernel):
                         sums[i] = f.fmul(sums[i], keep[v])
                         i += 1
         for value, where in zip(sums, places, strict=True):
-            f.store(value, f.at(dw, where, element))
+            at = f.at(dw, where, element)
+            f.store(value, at, align=vector.size, streaming=self.streaming)
+
+    def _prefetch(  # noqa: PLR0917 - the extent of a tile
+        self, f: Function, x: Value, dy: Value, taps: Taps, channels: int, place: _Place
+    ) -> None:
+        """Ask for what the tile reads at the next positions."""
+        element = self.dy.element
+        x_ahead, dy_ahead = self.ahead or (0, 0)
+        line = LINE_BYTES // element.size
+        for _, offset in taps:
+            for at in range(0, channels, line):
+                f.prefetch(f.at(x, x_ahead + offset + at, element))
+        for at in range(0, place.vectors * self.dy.lanes, line):
+            f.prefetch(f.at(dy, dy_ahead + at, element))
 
     def _positions(
         self,
@@ -260,6 +304,16 @@ class WeightGradient(Kernel):
 
 
 @dataclass(frozen=True)
+class _TapRun:
+    """Batches of taps that lie alike: one piece of code, in a loop over the batches."""
+
+    taps: Taps
+    """(index in the weights, element of x), both from those of the batch's first."""
+    firsts: list[tuple[int, int]]
+    """The same of the first tap of each batch."""
+
+
+@dataclass(frozen=True)
 class _Place:
     """Where the vectors of a tile lie."""
 
@@ -274,7 +328,17 @@ class _Place:
     mask: Index
 
 
-def _batches(items: list[tuple[int, int]], size: int) -> list[list[tuple[int, int]]]:
+def _runs(batches: list[Taps]) -> list[_TapRun]:
+    """Return batches of taps by how they lie."""
+    found: dict[tuple[tuple[int, int], ...], list[tuple[int, int]]] = {}
+    for batch in batches:
+        index, offset = batch[0]
+        moved = tuple((i - index, o - offset) for i, o in batch)
+        found.setdefault(moved, []).append(batch[0])
+    return [_TapRun(list(taps), firsts) for taps, firsts in found.items()]
+
+
+def _batches(items: Taps, size: int) -> list[Taps]:
     """Split a list into parts of nearly equal length, none longer than the size."""
     parts = -(-len(items) // size)
     bounds = [len(items) * i // parts for i in range(parts + 1)]
