@@ -277,9 +277,7 @@ class _Samples:
     def backward_weight(self) -> Case:
         """Return the gradient with respect to the weight."""
         layout = self.weights
-        tile = choose.gradient_tile(
-            layout.blocks, layout.reduction, layout.taps, self.conv.kernel[-1], self.target
-        )
+        tile = choose.gradient_tile(layout, self.conv.kernel, self.y.positions, self.target)
         kernel = WeightGradient(self.x, self.y, layout, self.axes, self.conv.kernel, tile)
         indices = layout.forward_indices()
         dw = aligned_zeros(indices.size, DTYPE)

@@ -279,6 +279,12 @@ def test_a_table_holds_its_numbers() -> None:
     assert [run(i) for i in range(3)] == [10, -20, 30]
 
 
+@pytest.mark.parametrize("numbers", [[7, 7, 7], [1, 4, 7], [3, 1, 10]])
+def test_an_entry_is_the_number_at_a_place(numbers: list[int]) -> None:
+    run = compiled([I64], I64, lambda f: f.value(f.entry(numbers, f.arguments[0])))
+    assert [run(i) for i in range(3)] == numbers
+
+
 def test_an_opaque_address_is_the_same_address_under_another_name() -> None:
     def emit(f):
         pointer = f.opaque(f.arguments[0])

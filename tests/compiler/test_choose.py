@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from convoi.codegen.target import Target
 from convoi.compiler import choose
 from convoi.compiler.layouts import forward_axes
 from convoi.kernels.layout import Layout
+from convoi.kernels.weights import WeightLayout
 from tests.cases import conv
 from tests.strategies import convolutions, input_shapes
 
@@ -79,15 +82,19 @@ def test_tiles_of_convolutions_fit_the_registers_and_the_output(target: Target, 
     blocks=st.lists(st.integers(1, 4), min_size=1, max_size=3),
     reduction=st.integers(1, 200),
     kernel=st.lists(st.integers(1, 7), max_size=2),
+    positions=st.sampled_from([1, 15, 16, 400]),
 )
 def test_tiles_of_weight_gradients_fit_the_registers(
-    target: Target, blocks: list[int], reduction: int, kernel: list[int]
+    target: Target, blocks: list[int], reduction: int, kernel: list[int], positions: int
 ) -> None:
-    row = kernel[-1] if kernel else 1
-    taps = row * (kernel[0] if len(kernel) > 1 else 1)
-    given = (tuple(blocks), reduction, taps, row, target)
+    taps = math.prod(kernel)
+    weights = WeightLayout(sum(blocks) * 4, reduction, taps, 1, 4, tuple(blocks))
+    given = (weights, tuple(kernel), positions, target)
     tile = choose.gradient_tile(*given)
     assert tile == choose.gradient_tile(*given)
+    if positions == 1:
+        assert tile.vectors == max(blocks)
+        assert tile.taps == 1 or tile.channels == reduction
     assert 1 <= tile.channels <= reduction
     assert 1 <= tile.vectors <= max(blocks)
     assert tile.taps >= 1

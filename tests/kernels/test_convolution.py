@@ -175,7 +175,8 @@ def test_backward_data_equals_its_definition(example: Case, cpu: str) -> None:
 
 @TARGETS
 @EACH_CASE
-def test_backward_weight_equals_its_definition(example: Case, cpu: str) -> None:
+@pytest.mark.parametrize("streaming", [False, True], ids=["cached", "streaming"])
+def test_backward_weight_equals_its_definition(example: Case, cpu: str, streaming: bool) -> None:
     target, dtype, conv = target_named(cpu), dtype_for(example), example.conv
     x, weight, dy = arrays(example, dtype)
     axes = forward_axes(conv, x.shape[2:])
@@ -193,9 +194,7 @@ def test_backward_weight_equals_its_definition(example: Case, cpu: str) -> None:
         blocks = choose.correlate_choice(dy_layout, axes, target).blocks
         layout = WeightLayout(conv.filters, x.shape[1], taps, conv.groups, dy_layout.lanes, blocks)
         indices = layout.forward_indices()
-        tile = choose.gradient_tile(
-            blocks, layout.reduction, taps, (conv.kernel or (1,))[-1], target
-        )
+        tile = choose.gradient_tile(layout, conv.kernel, dy_layout.positions, target)
         masked = conv.groups > 1
         if masked:
             k, _, _ = WeightLayout(
@@ -204,7 +203,10 @@ def test_backward_weight_equals_its_definition(example: Case, cpu: str) -> None:
             mask = aligned_zeros(k.size, dtype)
             mask[:] = k >= 0
             buffers.append(mask)
-        kernel = WeightGradient(x_layout, dy_layout, layout, axes, conv.kernel, tile, masked=masked)
+        ahead = (x_layout.stride, dy_layout.stride) if streaming else None
+        kernel = WeightGradient(
+            x_layout, dy_layout, layout, axes, conv.kernel, tile, masked, streaming, ahead
+        )
     dw = aligned_zeros(indices.size, dtype)
     dw[:] = np.nan
     call_kernel(kernel, [*buffers, dw], count=len(x), target=target)

@@ -6,16 +6,13 @@ import itertools
 from typing import TYPE_CHECKING
 
 from convoi.compiler.choose import (
-    MOST_ACCUMULATORS,
     MOST_POSITIONS,
     CorrelateChoice,
     Slot,
     blocks_for,
-    gradient_cost,
     tile_cost,
 )
 from convoi.kernels.correlate import Tile
-from convoi.kernels.weight_gradient import GradientTile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,25 +58,3 @@ def _tiles(most: int, rows: int, columns: int) -> Iterator[Tile]:
         for samples in SAMPLES if whole else SAMPLES[:1]:
             if samples * height * width <= most:
                 yield Tile(samples, height, width)
-
-
-def tiled_gradient_tile(
-    blocks: tuple[int, ...], reduction: int, taps: int, target: Target
-) -> GradientTile:
-    """Return the tile of the gradient of weights that few positions share.
-
-    Such gradients are many, and written once: a tile covers some that follow one another in memory.
-    (37.7 MB, four samples, Zen 4: 22 GB/s; with three taps times eight channels, which lie in
-    pieces of 64 bytes, 7.4.)
-    """
-    vectors = max(blocks)
-    room = max(1, MOST_ACCUMULATORS[target.registers] // vectors)
-    tiles = [GradientTile(vectors, channels, 1) for channels in range(1, min(room, reduction) + 1)]
-    most = min(room // reduction, taps)
-    tiles += [GradientTile(vectors, reduction, together) for together in range(2, most + 1)]
-
-    def cost(tile: GradientTile) -> float:
-        per_part = -(-taps // -(-taps // tile.taps))
-        return gradient_cost(tile, per_part, blocks, reduction, taps, target)
-
-    return min(tiles, key=cost)

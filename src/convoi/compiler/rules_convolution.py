@@ -166,15 +166,13 @@ def backward_weight(selection: Selection, task: Task) -> None:
     else:
         weight = selection.gradient_of[task.output]
         layout = selection.weight_layouts[weight]
-        row = conv.kernel[-1] if conv.kernel else 1
-        tile = choose.gradient_tile(
-            layout.blocks, layout.reduction, layout.taps, row, selection.target
-        )
+        tile = choose.gradient_tile(layout, conv.kernel, dy.layout.positions, selection.target)
         mask = _mask(layout, x)
         if mask is not None:
             operands.append(selection.constant(f"{weight} mask", mask))
+        streaming = layout.size * selection.itemsize >= choose.STREAMED_BYTES
         kernel = WeightGradient(
-            x.layout, dy.layout, layout, axes, conv.kernel, tile, masked=mask is not None
+            x.layout, dy.layout, layout, axes, conv.kernel, tile, mask is not None, streaming
         )
     selection.step(task.output, kernel, [*operands, gradient], writes=[task.output])
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convoi.compiler import choose
-from convoi.compiler.choose_tiled import tiled_choice, tiled_gradient_tile
+from convoi.compiler.choose_tiled import tiled_choice
 from convoi.compiler.expressions import ExpressionBuilder
 from convoi.compiler.layouts import backward_axes, forward_axes
 from convoi.compiler.select import Selection, rule
@@ -32,7 +32,7 @@ from convoi.kernels.tiled import (
     residue_move,
     split_runs,
 )
-from convoi.kernels.weight_gradient import POSITIONS_PER_SUM, WeightGradient
+from convoi.kernels.weight_gradient import WeightGradient
 from convoi.kernels.weights import WeightLayout
 from convoi.ops import (
     TiledConv,
@@ -50,12 +50,6 @@ if TYPE_CHECKING:
     from convoi.compiler.tasks import Task
     from convoi.kernels.grid import Axis, Run
     from convoi.kernels.layout import Layout
-
-
-STREAMED_BYTES = 16 << 20
-"""Bytes of a gradient that no cache holds until the optimiser reads it: it is written past them.
-(37.7 MB, Zen 4: four samples 26 GB/s, else 15; 32 samples 90% of the peak of multiply-adds, else
-64%.)"""
 
 
 @dataclass(frozen=True)
@@ -185,18 +179,13 @@ def _weight_gradient(  # noqa: PLR0917 - the parts of a kernel
     masked: bool,
 ) -> WeightGradient:
     """Return the kernel of the gradient of a residue's weights."""
-    blocks, reduction, taps = weights.blocks, weights.reduction, weights.taps
-    target = selection.target
     positions = math.prod(run.count for axis in axes for run in axis)
-    if positions >= POSITIONS_PER_SUM:
-        tile = choose.gradient_tile(blocks, reduction, taps, grid.kernel[-1], target)
-    else:
-        tile = tiled_gradient_tile(blocks, reduction, taps, target)
+    tile = choose.gradient_tile(weights, grid.kernel, positions, selection.target)
     ahead = None
     if positions == 1:
         last = grid.runs[-1]
         ahead = (last.input_step * x.stride, last.step * dy.stride)
-    streaming = grid.size * selection.itemsize >= STREAMED_BYTES
+    streaming = grid.size * selection.itemsize >= choose.STREAMED_BYTES
     return WeightGradient(x, dy, weights, axes, grid.kernel, tile, masked, streaming, ahead)
 
 

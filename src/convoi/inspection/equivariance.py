@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,7 +13,8 @@ import numpy as np
 
 from convoi.checks import check_choice, check_per_axis, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError, DataError, ShapeError
-from convoi.graph import INPUT, receptive_fields, run
+from convoi.graph import receptive_fields
+from convoi.inspection.programs import values_program
 from convoi.inspection.records import Record
 from convoi.nn import Network
 from convoi.nn.arrays import check_samples
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Equivariance", "LayerEquivariance", "PredictionInvariance", "equivariance"]
 
 OWNER = "equivariance"
-AT_ONCE = 16
-"""Samples whose values of all layers are held at a time."""
+HELD_BYTES = 2**27
+"""Memory of the outputs of all layers for the samples that are computed at a time."""
 
 Boundary: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 Shift = tuple[int, ...]
@@ -182,8 +184,9 @@ def equivariance(
 
     Notes
     -----
-    The outputs of the layers are those of the NumPy definitions, in the network's dtype, and the
-    predictions those of the compiled network.
+    The outputs of the layers are computed in the network's dtype by direct convolutions, the same
+    sums at every position, whatever the network's `precision`: a layer that is equivariant is so
+    up to rounding. The predictions are those of the network.
 
     Examples
     --------
@@ -212,16 +215,20 @@ def equivariance(
     mode = check_choice(boundary, "boundary", OWNER, get_args(Boundary))
     checked = _check_shifts(shifts, spatial)
     fields = receptive_fields(network.graph)
+    names = tuple(node.name for node in network.graph.nodes)
     comparisons = [
         _Comparison.of(name, shift, fields[name], network.graph.shape(name)[1:], spatial)
         for shift in checked
-        for name in (node.name for node in network.graph.nodes)
+        for name in names
     ]
-    for start in range(0, len(samples), AT_ONCE):
-        part = samples[start : start + AT_ONCE]
-        still = run(network.graph, {INPUT: part}, network.parameters)
+    layers = values_program(network, names, precision="high")
+    values = sum(math.prod(network.graph.shape(name)) for name in names)
+    at_once = max(HELD_BYTES // (values * samples.itemsize), 1)
+    for start in range(0, len(samples), at_once):
+        part = samples[start : start + at_once]
+        still = layers(part)
         for shift in checked:
-            moved = run(network.graph, {INPUT: shifted(part, shift, mode)}, network.parameters)
+            moved = layers(shifted(part, shift, mode))
             for comparison in comparisons:
                 if comparison.shift == shift:
                     comparison.add(still[comparison.name], moved[comparison.name])
@@ -285,12 +292,12 @@ class _Comparison:
 
     def add(self, still: NDArray[Any], moved: NDArray[Any]) -> None:
         """Add samples: the output for them as they are, and for them shifted."""
-        still, moved = still.astype(np.float64), moved.astype(np.float64)
-        self._scale += float((still**2).sum())
+        self._scale += float(np.square(still, dtype=np.float64).sum())
         self._values += still.size
         self._samples += len(still)
         if self._output_shift is None:
-            self._squares += ((moved - still) ** 2).mean() * len(still)
+            difference = np.square(moved - still, dtype=np.float64)
+            self._squares += difference.mean() * len(still)
             return
         ahead, behind = (
             tuple(
@@ -300,8 +307,8 @@ class _Comparison:
             for sign in (1, -1)
         )
         every = (slice(None), slice(None))
-        difference = moved[every + ahead] - still[every + behind]
-        self._squares += (difference**2).mean(axis=1).sum(axis=0)
+        difference = np.square(moved[every + ahead] - still[every + behind], dtype=np.float64)
+        self._squares += difference.mean(axis=1).sum(axis=0)
 
     def record(self) -> LayerEquivariance:
         """Return the record of what was added."""

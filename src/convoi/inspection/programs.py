@@ -12,6 +12,7 @@ from convoi.compiler import ValuesProgram, VectorJacobianProgram
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from convoi.compiler.pipeline import Precision
     from convoi.nn import Network
     from convoi.ops import Array
 
@@ -50,13 +51,19 @@ class _Programs:
 _PROGRAMS: WeakKeyDictionary[Network, _Programs] = WeakKeyDictionary()
 
 
-def values_program(network: Network, values: tuple[str, ...]) -> ValuesProgram:
-    """Return the program that computes values of a network."""
+def values_program(
+    network: Network, values: tuple[str, ...], *, precision: Precision | None = None
+) -> ValuesProgram:
+    """Return the program that computes values of a network, by default in its precision."""
+    settings = _settings(network)
+    if precision is not None:
+        settings["precision"] = precision
 
     def make() -> ValuesProgram:
-        return ValuesProgram(network.graph, values, **_settings(network))
+        return ValuesProgram(network.graph, values, **settings)
 
-    program: ValuesProgram = _of(network).get(values, network, make)
+    key = (values, settings["precision"])
+    program: ValuesProgram = _of(network).get(key, network, make)
     return program
 
 
