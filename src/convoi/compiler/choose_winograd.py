@@ -35,7 +35,7 @@ then lie without padding, which the transforms rely on."""
 POSITION_COST = 0.65
 """Cycles that loads and stores of a transform add to its arithmetic, per transformed position of a
 tile (measured: 16, 32, 64 channels of 32x32, 16x16, 8x8)."""
-MOST_AXES = {"F(6,3)": 1}
+MOST_AXES = {"F(6,3)": 1, "F(5,5)": 1, "F(6,5)": 1, "F(8,3)": 1}
 """Forms that would round too much along two axes (1e-5 of the largest output)."""
 MOST_CHANNELS = {"F(4,5)": 128}
 """Channels that a form may sum over along two axes, for the same reason (16, 64, 256: 3e-6, 6e-6,

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -66,59 +67,61 @@ _SIX_POINTS = (
     (0, 1, 0, -97 / 36, 0, 1),
 )
 
-_EIGHT_POINTS = (
-    (-1, 0, 21 / 4, 0, -21 / 4, 0, 1, 0),
-    (0, 1, 1, -17 / 4, -17 / 4, 1, 1, 0),
-    (0, -1, 1, 17 / 4, -17 / 4, -1, 1, 0),
-    (0, 1 / 2, 1 / 4, -5 / 2, -5 / 4, 2, 1, 0),
-    (0, -1 / 2, 1 / 4, 5 / 2, -5 / 4, -2, 1, 0),
-    (0, 2, 4, -5 / 2, -5, 1 / 2, 1, 0),
-    (0, -2, 4, 5 / 2, -5, -1 / 2, 1, 0),
-    (0, -1, 0, 21 / 4, 0, -21 / 4, 0, 1),
-)
-_SEVEN_POINTS = (
-    (1, 1, -17 / 4, -17 / 4, 1, 1, 0),
-    (-1, 1, 17 / 4, -17 / 4, -1, 1, 0),
-    (1 / 2, 1 / 4, -5 / 2, -5 / 4, 2, 1, 0),
-    (-1 / 2, 1 / 4, 5 / 2, -5 / 4, -2, 1, 0),
-    (2, 4, -5 / 2, -5, 1 / 2, 1, 0),
-    (-2, 4, 5 / 2, -5, -1 / 2, 1, 0),
-    (-1, 0, 21 / 4, 0, -21 / 4, 0, 1),
-)
-_FACTORS = ((1, -2 / 9), (2, 1 / 90), (1 / 2, 32 / 45))
-"""Points of either sign, and one over the product of their distances to the others and to 0."""
+_THREE_PAIRS = (Fraction(1), Fraction(2), Fraction(1, 2))
+_FOUR_PAIRS = (Fraction(1, 2), Fraction(2), Fraction(4, 5), Fraction(5, 4))
 
 
-def _eight_points(outputs: int, taps: int) -> Form:
-    """Return the form of eight points with so many outputs."""
-    points = [(sign * point, factor) for point, factor in _FACTORS for sign in (1, -1)]
-    output = tuple(
-        (float(i == 0), *(point**i for point, _ in points), float(i == outputs - 1))
-        for i in range(outputs)
+def _form(outputs: int, taps: int, pairs: Sequence[Fraction], *, zero: bool) -> Form:
+    """Return the form whose points are these and their negatives, infinity, and 0 if wanted.
+
+    The row of B^T that belongs to a point has the coefficients of the polynomial that vanishes in
+    all other finite points, the row of infinity those of the one that vanishes in all of them.
+    """
+    points = [Fraction(0)] * zero + [sign * point for point in pairs for sign in (1, -1)]
+    others = [_polynomial([other for other in points if other != point]) for point in points]
+    distances = [
+        sum((c * point**i for i, c in enumerate(row)), Fraction(0))
+        for point, row in zip(points, others, strict=True)
+    ]
+    return Form(
+        outputs,
+        taps,
+        (*(_numbers([*row, Fraction(0)]) for row in others), _numbers(_polynomial(points))),
+        tuple(
+            _numbers([*(point**i for point in points), Fraction(i == outputs - 1)])
+            for i in range(outputs)
+        ),
+        (
+            *(
+                _numbers([point**k / distance for k in range(taps)])
+                for point, distance in zip(points, distances, strict=True)
+            ),
+            _numbers([Fraction(k == taps - 1) for k in range(taps)]),
+        ),
     )
-    weight = (
-        tuple(-float(k == 0) for k in range(taps)),
-        *(tuple(factor * point**k for k in range(taps)) for point, factor in points),
-        tuple(float(k == taps - 1) for k in range(taps)),
-    )
-    return Form(outputs, taps, _EIGHT_POINTS, output, weight)
 
 
-def _seven_points(outputs: int, taps: int) -> Form:
-    """Return the form without the point 0, which belongs to the first output and tap alone."""
-    eight = _eight_points(outputs, taps)
-    points = [sign * point for point, _ in _FACTORS for sign in (1, -1)]
-    weight = (
-        *(tuple(p * w for w in row) for p, row in zip(points, eight.weight[1:-1], strict=True)),
-        eight.weight[-1],
-    )
-    return Form(outputs, taps, _SEVEN_POINTS, tuple(row[1:] for row in eight.output), weight)
+def _numbers(row: Sequence[Fraction]) -> tuple[float, ...]:
+    return tuple(map(float, row))
+
+
+def _polynomial(roots: Sequence[Fraction]) -> list[Fraction]:
+    """Return the coefficients of the product of ``x - root``, from that of 1 on."""
+    coefficients = [Fraction(1)]
+    for root in roots:
+        raised = [Fraction(0), *coefficients]
+        lowered = [*coefficients, Fraction(0)]
+        coefficients = [a - root * b for a, b in zip(raised, lowered, strict=True)]
+    return coefficients
 
 
 FORMS = {
-    "F(4,4)": _seven_points(4, 4),
-    "F(6,3)": _eight_points(6, 3),
-    "F(4,5)": _eight_points(4, 5),
+    "F(4,4)": _form(4, 4, _THREE_PAIRS, zero=False),
+    "F(6,3)": _form(6, 3, _THREE_PAIRS, zero=True),
+    "F(4,5)": _form(4, 5, _THREE_PAIRS, zero=True),
+    "F(5,5)": _form(5, 5, _FOUR_PAIRS, zero=False),
+    "F(6,5)": _form(6, 5, _FOUR_PAIRS, zero=True),
+    "F(8,3)": _form(8, 3, _FOUR_PAIRS, zero=True),
     "F(4,3)": Form(
         4,
         3,
