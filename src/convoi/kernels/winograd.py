@@ -38,6 +38,7 @@ from convoi.kernels.winograd_tiles import (
     grid_offsets,
     prefetch_ahead,
     tile_start,
+    tile_stride,
     transform_tiles,
 )
 
@@ -161,7 +162,7 @@ class WinogradCorrelate(Kernel):
     ) -> None:
         """Emit a register tile: acc[k][t] += U[k] * V[t], over all input channels."""
         element, vector, lanes = self.y.element, self.y.vector, self.y.lanes
-        v_tile = f.at(v, f.mul(first, self.x.stride), element)
+        v_tile = f.at(v, f.mul(first, tile_stride(self.x)), element)
         u_part, v_part = u, v_tile
 
         def channel(c: Index, sums: list[Value]) -> list[Value]:
@@ -170,7 +171,7 @@ class WinogradCorrelate(Kernel):
             v_here = f.at(v_part, c, element)
             weights = [f.load(f.at(u_here, k * lanes, element), vector) for k in range(size)]
             for t in range(tiles):
-                value = f.broadcast(f.at(v_here, t * self.x.stride, element), vector)
+                value = f.broadcast(f.at(v_here, t * tile_stride(self.x), element), vector)
                 for k in range(size):
                     i = k * tiles + t
                     sums[i] = f.fma(value, weights[k], sums[i])
@@ -179,16 +180,16 @@ class WinogradCorrelate(Kernel):
         def part(j: Index, sums: list[Value]) -> list[Value]:
             nonlocal u_part, v_part
             u_part = f.at(u, f.mul(j, self.x.channels * size * lanes), element)
-            v_part = f.at(v_tile, f.mul(j, self.x.stride), element)
+            v_part = f.at(v_tile, f.mul(j, tile_stride(self.x)), element)
             return f.loop(self.x.channels, channel, sums)
 
         sums = f.loop(self.tiling.parts, part, [constant(vector, 0.0)] * (size * tiles))
-        m_tile = f.at(m, f.mul(first, self.y.stride), element)
+        m_tile = f.at(m, f.mul(first, tile_stride(self.y)), element)
         for k in range(size):
             for t in range(tiles):
                 f.store(
                     sums[k * tiles + t],
-                    f.at(m_tile, t * self.y.stride + k * lanes, element),
+                    f.at(m_tile, t * tile_stride(self.y) + k * lanes, element),
                 )
 
     def _transform_back(  # noqa: PLR0917 - what is read, and where to
@@ -215,7 +216,7 @@ class WinogradCorrelate(Kernel):
             validity = Validity(f, self.tiling, place, layout.spatial)
 
             def channels(k: Index, _: object) -> None:
-                base = f.at(products, f.add(f.mul(place.number, layout.stride), k), element)
+                base = f.at(products, f.add(f.mul(place.number, tile_stride(layout)), k), element)
                 values = {
                     where: f.load(f.at(base, number * plane, element), vector)
                     for number, where in enumerate(places)

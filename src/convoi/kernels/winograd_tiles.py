@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from convoi.kernels.layout import Layout
 
 
+ODD_LINES = 8
+"""Cache lines of a tile's channels from which their number is made odd: eight and more, if they are
+a power of two, leave the tiles of a block no more than eight sets of the cache."""
+
+
 @dataclass(frozen=True)
 class Tiling:
     """How the outputs are cut into tiles, and tiles into blocks that are computed together."""
@@ -67,7 +72,7 @@ class Tiling:
         all begin in the same sets of the caches.
         """
         line = ALIGNMENT // layout.element.size
-        return (-(-self.block * layout.stride // line) | 1) * line
+        return (-(-self.block * tile_stride(layout) // line) | 1) * line
 
     @property
     def beyond(self) -> int:
@@ -94,6 +99,17 @@ class Tiling:
             last = self.outputs * (tiles + self.beyond) + FORMS[self.form].taps - 2 + start
             found.append((max(0, -start), max(0, last - (extent - 1))))
         return tuple(found)
+
+
+def tile_stride(layout: Layout) -> int:
+    """Return the elements from one tile to the next in a plane of scratch memory.
+
+    Many channels take an odd number of cache lines. A product reads a few channels of all tiles of
+    a block, which would otherwise lie in a few sets of the first-level cache.
+    """
+    line = ALIGNMENT // layout.element.size
+    lines = -(-layout.stride // line)
+    return (lines | 1) * line if lines >= ODD_LINES else layout.stride
 
 
 @dataclass(frozen=True)
@@ -314,7 +330,7 @@ def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to
             }
             for axis in range(len(layout.spatial)):
                 values = apply_along(f, matrix, values, axis)
-            to = f.at(memory, f.add(f.mul(place.number, layout.stride), c), layout.element)
+            to = f.at(memory, f.add(f.mul(place.number, tile_stride(layout)), c), layout.element)
             for number, where in enumerate(sorted(values)):
                 f.store(values[where], f.at(to, number * plane, layout.element))
 

@@ -27,6 +27,7 @@ from convoi.kernels.winograd_tiles import (
     Stream,
     Tiling,
     prefetch_ahead,
+    tile_stride,
     transform_tiles,
 )
 from convoi.runtime.buffers import ALIGNMENT, round_up
@@ -310,7 +311,7 @@ class WinogradWeightGradient(Kernel):
         element, width = self.dy.element, shape[1]
 
         def part(j: Index, _: object) -> None:
-            v_part = f.at(v, f.mul(j, self.x.stride), element)
+            v_part = f.at(v, f.mul(j, tile_stride(self.x)), element)
             du_part = f.at(du, f.mul(j, channels * width), element)
 
             def tile(c: Index, size: int) -> None:
@@ -349,8 +350,8 @@ class WinogradWeightGradient(Kernel):
 
         def one(t: Index, sums: list[Value]) -> list[Value]:
             sums = list(sums)
-            d_tile = f.at(d, f.mul(t, self.dy.stride), element)
-            v_tile = f.at(v_here, f.mul(t, self.x.stride), element)
+            d_tile = f.at(d, f.mul(t, tile_stride(self.dy)), element)
+            v_tile = f.at(v_here, f.mul(t, tile_stride(self.x)), element)
             gradients = [f.load(f.at(d_tile, k * lanes, element), vector) for k in range(vectors)]
             for c in range(channels):
                 value = f.broadcast(f.at(v_tile, c, element), vector)
