@@ -17,6 +17,7 @@ from convoi.compiler.boundary import select_input, select_output, select_output_
 from convoi.compiler.convoys import cut_at_heavy_layers
 from convoi.compiler.layouts import place_values
 from convoi.compiler.memory import MemoryPlan, MemoryPlanner
+from convoi.compiler.recompute import recompute_activations
 from convoi.compiler.rules import select_tasks
 from convoi.compiler.segments import cut_segments
 from convoi.compiler.select import Selection
@@ -158,12 +159,20 @@ def compile_training(
     graph = mask(graph, training=True) if masked else graph
     training = differentiate(sink_flatten(graph), loss)
     simplified = normalizations_to_affine(split_sums(training.graph))
-    step = simplified.graph
+    recomputed = recompute_activations(simplified.graph, training.loss)
+    step = recomputed.graph
     tasks = fuse(step)
     placed = place_values(step, tasks, dtype, target, winograd=winograd)
     gradient_of = {value: name for name, value in training.gradients.items()}
     selection = Selection(
-        step, placed, dtype, target, gradient_of, training=True, winograd=winograd
+        step,
+        placed,
+        dtype,
+        target,
+        gradient_of,
+        training=True,
+        winograd=winograd,
+        late=recomputed.values,
     )
     packed_input, tasks = select_input(selection, tasks, augment=augment)
     select_tasks(selection, tasks)

@@ -28,23 +28,14 @@ def cut_segments(
     """Return the segments of a program; ``root`` tells whose memory a value is.
 
     A step runs in the first segment in which everything that it needs is there: the sample values
-    of the same segment or of earlier ones, and batch values (moments, sums) of earlier ones. Even
+    of the same segment or of earlier ones, and batch values (moments, sums) of earlier ones. A late
+    step runs in the segment in which its values are first read. Even
     levels are passed by convoys; an odd level holds the steps that run once between them. Steps
     that run once and need nothing come first.
     """
-    level_of: dict[str, int] = {}
     levels: dict[int, list[Step]] = {}
-
-    for step in steps:
-        needed = [level_of[value] for value in step.needs]
-        if step.whole:
-            level = max((n + 1 + n % 2 for n in needed), default=-1)
-        else:
-            read = (level_of.get(root(value), 0) for value in step.reads)
-            level = max([0, *read, *(n + 1 for n in needed)])
+    for step, level in zip(steps, _levels(steps, root), strict=True):
         levels.setdefault(level, []).append(step)
-        for value in step.writes:
-            level_of[value] = level
     segments: list[StepSegment] = []
     for level in sorted(levels):
         if level % 2 == 0:
@@ -53,3 +44,26 @@ def cut_segments(
         for units, group in itertools.groupby(levels[level], key=lambda step: step.units):
             segments.append(StepSegment(tuple(group), whole=True, units=units))
     return tuple(segments)
+
+
+def _levels(steps: Sequence[Step], root: Callable[[str], str]) -> list[int]:
+    """Return the number of each step's segment."""
+    level_of: dict[str, int] = {}
+    levels = []
+    for step in steps:
+        needed = [level_of[value] for value in step.needs]
+        if step.whole:
+            level = max((n + 1 + n % 2 for n in needed), default=-1)
+        else:
+            read = (level_of.get(root(value), 0) for value in step.reads)
+            level = max([0, *read, *(n + 1 for n in needed)])
+        levels.append(level)
+        level_of.update(dict.fromkeys(step.writes, level))
+    first_read: dict[str, int] = {}
+    for i in reversed(range(len(steps))):
+        step = steps[i]
+        if step.late:
+            levels[i] = min((first_read.get(v, levels[i]) for v in step.writes), default=levels[i])
+        for value in step.reads:
+            first_read[root(value)] = min(levels[i], first_read.get(root(value), levels[i]))
+    return levels

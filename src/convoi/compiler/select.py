@@ -65,6 +65,8 @@ class Selection:
     """Whether parameters change from call to call, so that they are repacked by steps."""
     winograd: bool = True
     """Whether Winograd's forms may be used."""
+    late: frozenset[str] = frozenset()
+    """Values that are computed where they are first read, not as soon as they can be."""
     steps: list[Step] = field(default_factory=list)
     packings: dict[str, Packing] = field(default_factory=dict)
     constants: dict[str, Constant] = field(default_factory=dict)
@@ -109,7 +111,16 @@ class Selection:
     ) -> None:
         """Add a step."""
         self.steps.append(
-            Step(label, kernel, tuple(operands), tuple(writes), tuple(needs), whole, units)
+            Step(
+                label,
+                kernel,
+                tuple(operands),
+                tuple(writes),
+                tuple(needs),
+                whole,
+                units,
+                late=not self.late.isdisjoint(writes),
+            )
         )
 
     def value_step(

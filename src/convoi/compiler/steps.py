@@ -97,6 +97,8 @@ class Step:
     """Whether it runs once, after all samples, instead of once per convoy."""
     units: int = 1
     """Units of a step that runs once: threads share them."""
+    late: bool = False
+    """Whether it runs where what it computes is first read, not as soon as it can."""
 
     @property
     def reads(self) -> tuple[str, ...]:
