@@ -17,6 +17,7 @@ from convoi.compiler.boundary import select_input, select_output, select_output_
 from convoi.compiler.convoys import cut_at_heavy_layers
 from convoi.compiler.layouts import place_values
 from convoi.compiler.memory import MemoryPlan, MemoryPlanner
+from convoi.compiler.prefetch import prefetch_next_convoy
 from convoi.compiler.recompute import recompute_activations
 from convoi.compiler.rules import select_tasks
 from convoi.compiler.segments import cut_segments
@@ -179,6 +180,7 @@ def compile_training(
     select_output(selection, training.prediction, PREDICTION)
     segments = cut_segments(selection.steps, selection.root)
     segments = cut_at_heavy_layers(selection, segments)
+    segments = prefetch_next_convoy(selection, segments)
     parameters = sum(p.size for p in selection.packings.values() if not p.transposed)
     samples = choose.chunk_samples(parameters, _multiply_adds(graph), selection.tile_samples)
     granule = selection.tile_samples if samples % selection.tile_samples == 0 else 1

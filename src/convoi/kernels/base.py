@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from convoi.codegen.target import Target
+    from convoi.kernels.layout import Layout
     from convoi.runtime.linker import Address
 
 BUILD_LOCK = threading.RLock()
@@ -46,6 +47,15 @@ class CallArguments:
     """Samples to handle."""
     fresh: Value
     """1 when sums over a chunk begin with these samples, else 0."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """An activation that others will pass through, of which a kernel asks for the next samples."""
+
+    layout: Layout
+    write: bool = False
+    """Whether it will be written first."""
 
 
 @dataclass(frozen=True)
