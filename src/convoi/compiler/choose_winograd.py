@@ -37,9 +37,9 @@ POSITION_COST = 0.65
 tile (measured: 16, 32, 64 channels of 32x32, 16x16, 8x8)."""
 MOST_AXES = {"F(6,3)": 1, "F(5,5)": 1, "F(6,5)": 1, "F(8,3)": 1}
 """Forms that would round too much along two axes (1e-5 of the largest output)."""
-MOST_CHANNELS = {"F(4,5)": 128}
-"""Channels that a form may sum over along two axes, for the same reason (16, 64, 256: 3e-6, 6e-6,
-1.2e-5)."""
+MOST_CHANNELS = {"F(4,5)": 128, "F(5,3)": 128}
+"""Channels that a form may sum over along two axes, for the same reason (F(4,5) of 16, 64, 256:
+3e-6, 6e-6, 1.2e-5; F(5,3) of 64, 128, 256: 4e-6, 6e-6, 8e-6)."""
 MOST_SUMMED = 3072
 """Channels times parts of a long kernel, for the same reason (32 channels, 41 taps: 4e-6; 256
 channels, 41 taps, and 1024, 9 taps: 8e-6)."""

@@ -68,6 +68,7 @@ _SIX_POINTS = (
 )
 
 _THREE_PAIRS = (Fraction(1), Fraction(2), Fraction(1, 2))
+_UNEVEN_PAIRS = (Fraction(1, 2), Fraction(4, 5), Fraction(7, 4))
 _FOUR_PAIRS = (Fraction(1, 2), Fraction(2), Fraction(4, 5), Fraction(5, 4))
 
 
@@ -119,6 +120,7 @@ FORMS = {
     "F(4,4)": _form(4, 4, _THREE_PAIRS, zero=False),
     "F(6,3)": _form(6, 3, _THREE_PAIRS, zero=True),
     "F(4,5)": _form(4, 5, _THREE_PAIRS, zero=True),
+    "F(5,3)": _form(5, 3, _UNEVEN_PAIRS, zero=False),
     "F(5,5)": _form(5, 5, _FOUR_PAIRS, zero=False),
     "F(6,5)": _form(6, 5, _FOUR_PAIRS, zero=True),
     "F(8,3)": _form(8, 3, _FOUR_PAIRS, zero=True),
