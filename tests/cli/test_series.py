@@ -71,6 +71,38 @@ def test_values_of_series(convoi, folder, tmp_path):
     assert convoi("evaluate", model, folder / "Values.ts", "--json").json["samples"] == 20
 
 
+def test_a_report_on_series(convoi, folder, trained, tmp_path):
+    (_, model), file = trained, tmp_path / "series.html"
+    told = convoi("report", model, folder / "Other.ts", "-o", file, "--json").json
+    assert told["samples"] == 12
+    html = file.read_text(encoding="utf-8")
+    assert "12 samples of shape 1x24" in html
+    assert "Grad-CAM is strongest at time" in html
+    assert "2 epochs; the training ended" in html
+    assert "A row for each class" in html
+    assert "Kernels of 8" in html
+
+
+def test_a_report_on_series_of_unequal_length_is_on_one_length(convoi, folder, tmp_path):
+    model, file = tmp_path / "m.safetensors", tmp_path / "series.html"
+    convoi("train", folder / "Unequal.ts", "-o", model, *QUICK)
+    done = convoi("report", model, folder / "Unequal.ts", "-o", file)
+    assert "Report on 8 of 16 samples written" in done.out
+    assert "the 8 of 16 series that have 24 time steps" in file.read_text(encoding="utf-8")
+
+
+def test_a_report_on_values_of_series(convoi, folder, tmp_path):
+    model, file = tmp_path / "m.safetensors", tmp_path / "series.html"
+    convoi("train", folder / "Values.ts", "-o", model, *QUICK)
+    convoi("report", model, folder / "Values.ts", "-o", file)
+    assert "Mean absolute error" in file.read_text(encoding="utf-8")
+
+
+def test_a_report_refuses_series_of_another_form(convoi, folder, trained, tmp_path):
+    done = convoi("report", trained[1], folder / "Values.ts", "-o", tmp_path / "r.html")
+    assert (done.code, "holds values" in done.err) == (1, True)
+
+
 def test_missing_values_are_refused_unless_asked_for(convoi, folder, tmp_path):
     arguments = ("train", folder / "Missing.ts", "-o", tmp_path / "m.safetensors", *QUICK)
     refused = convoi(*arguments)

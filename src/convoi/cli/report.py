@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "convoi report model.safetensors digits",
     "convoi report photos.safetensors photos/ --output photos.html",
+    "convoi report gunpoint.safetensors GunPoint_TEST.ts",
 )
 
 MOST_BYTES = 2**28
@@ -53,32 +54,32 @@ def report(
 
     It shows the test set of SOURCE, or all of it if it has none: samples, the layers and their
     costs, training curves, errors, kernels and feature maps, what predictions come from, what
-    shifts do to them, and calibration. The file loads nothing from elsewhere.
+    shifts do to them, and calibration. Of series of unequal lengths, it is on those of the length
+    that most have. The file loads nothing from elsewhere.
     """
     check_writable(output, "--output")
-    from convoi.cli.samples import open_for_model
-    from convoi.estimators import ImageClassifier, load_estimator
+    from convoi.cli.samples import classifies, open_for_model
+    from convoi.estimators import load_estimator
     from convoi.estimators.reporting import write_report
 
     estimator = load_estimator(model, threads=threads)
-    classifies = isinstance(estimator, ImageClassifier)
     dataset = open_for_model(
         estimator,
         source,
-        task="classification" if classifies else "regression",
-        classes=estimator.classes_.tolist() if isinstance(estimator, ImageClassifier) else None,
+        task="classification" if classifies(estimator) else "regression",
+        classes=estimator.classes_.tolist() if classifies(estimator) else None,
         data_dir=data_dir,
         layout=layout.value,
         on_error="skip" if skip_unreadable else "raise",
     )
     shown = _bounded(dataset)
     name = f"{model.name} on {Path(source).name}" if title is None else title
-    write_report(estimator, shown, output, title=name)
+    count = write_report(estimator, shown, output, title=name)
     size = output.stat().st_size
     if as_json:
-        print_json({"report": str(output), "samples": len(shown), "bytes": size})
+        print_json({"report": str(output), "samples": count, "bytes": size})
         return
-    part = f"{len(shown):,} of {len(dataset):,}" if len(shown) < len(dataset) else f"{len(shown):,}"
+    part = f"{count:,} of {len(dataset):,}" if count < len(dataset) else f"{count:,}"
     print_lines(f"Report on {part} samples written to {output}, {size / 1e6:.1f} MB")
 
 
@@ -86,7 +87,7 @@ def _bounded(dataset: Dataset) -> Dataset:
     """Return the data set, or random samples of it that fit into memory."""
     import numpy as np
 
-    per_sample = int(np.prod(dataset.sample_shape)) * dataset.X.dtype.itemsize
+    per_sample = int(np.prod(dataset.sample_shape)) * dataset.dtype.itemsize
     most = max(MOST_BYTES // per_sample, 1)
     if len(dataset) <= most:
         return dataset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from convoi.errors import ArgumentError
 from convoi.graph import INPUT, Builder, Node
 from convoi.nn import Network
 from convoi.ops import Add, Softmax
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from convoi.compiler.pipeline import Precision
 
-__all__ = ["combined"]
+__all__ = ["combined", "first_member"]
 
 
 def combined(
@@ -53,3 +54,43 @@ def combined(
         parameters.update({f"{number}.{k}": array for k, array in network.parameters.items()})
     graph = build.finish(build.layer("sum", Add(), *outputs))
     return Network(graph, parameters=parameters, threads=threads, precision=precision)
+
+
+def first_member(network: Network) -> Network:
+    """Return the first of the networks that :func:`combined` made one of.
+
+    Its outputs are its own, without the softmax that was put behind them.
+
+    Raises
+    ------
+    ArgumentError
+        If the network is not a sum of several.
+    """
+    graph = network.graph
+    (output,) = graph.outputs
+    last = graph.node(output)
+    if not isinstance(last.op, Add) or len(last.inputs) < 2:
+        message = f"{network!r} is no ensemble: it does not end in a sum of several networks."
+        raise ArgumentError(message)
+    needed = {last.inputs[0]}
+    if last.inputs[0] == "0.probabilities":
+        needed = set(graph.node(last.inputs[0]).inputs)
+    nodes = []
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+            nodes.append(node)
+    build = Builder.for_network(network.input_shape)
+    for node in reversed(nodes):
+        names = tuple(name.removeprefix("0.") for name in node.parameters)
+        inputs = tuple(value.removeprefix("0.") for value in node.inputs)
+        build.add(Node(node.name.removeprefix("0."), node.op, inputs, names))
+    member = build.finish(nodes[0].name.removeprefix("0."))
+    parameters = {name: network.parameters[f"0.{name}"] for name in member.parameters}
+    return Network(
+        member,
+        dtype=network.dtype,
+        threads=network.threads,
+        precision=network.precision,
+        parameters=parameters,
+    )

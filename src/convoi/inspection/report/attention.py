@@ -40,11 +40,12 @@ def attention_section(subject: Subject) -> Section:
         integrated_gradients(subject.network, subject.X[:1], steps=1)
     except ArgumentError as error:
         return Section("attention", _TITLE, (Text(str(error)),))
+    value = "value" if subject.axes == 1 else "pixel"
     blocks: list[Block] = [
         Text(
             "Each sample is followed by its Grad-CAM (bright where layer "
             f"{layer} found what speaks for the prediction) and its integrated gradients (red "
-            "where a pixel speaks for the prediction, blue where it speaks against it, compared "
+            f"where a {value} speaks for the prediction, blue where it speaks against it, compared "
             "with an input of zeros)."
         )
     ]

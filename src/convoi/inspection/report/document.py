@@ -107,3 +107,5 @@ class Document:
     summary: tuple[tuple[str, str], ...]
     """Names and values of the figures at the head."""
     sections: tuple[Section, ...]
+    notes: tuple[str, ...] = ()
+    """Paragraphs below the title."""

@@ -51,6 +51,8 @@ _UNITS = 6
 _PATCHES = 6
 _TILE = 56
 """Pixels of a side of the images in a mosaic, about."""
+_WIDTH = 320
+"""Pixels of the width of kernels along time."""
 _SEARCHED = 1000
 """Samples that are searched for what a unit looks at."""
 
@@ -116,7 +118,8 @@ def _kernels_of(subject: Subject, name: str) -> Figure:
         )
     if shown.ndim == 3:  # a block of rows for each channel
         columns = [diverging(shown[:, channel], limit) for channel in range(shown.shape[1])]
-        pixels = mosaic(columns, len(columns), side=_TILE * 2)
+        side = max(_WIDTH // len(columns), 2 * _TILE)
+        pixels = mosaic(columns, len(columns), side=side)
     else:
         tiles = [diverging(kernel, limit) for row in shown for kernel in row]
         pixels = mosaic(tiles, 8 if channels == 1 else shown.shape[1], side=_TILE)

@@ -52,6 +52,7 @@ def report(
     predictions: ArrayLike | None = None,
     history: History | None = None,
     title: str = "Report on a network",
+    notes: Sequence[str] = (),
     path: str | os.PathLike[str] | None = None,
 ) -> str:
     """Look at a network and its predictions, and write what is found as one HTML file.
@@ -75,12 +76,14 @@ def report(
         What the classes are called, in the order of the outputs. By default numbers, where y are
         integers; where y are floats they are values.
     predictions : array-like of shape (n, outputs), optional
-        Of values, what is predicted in the terms of y, if the network's outputs are scaled
-        otherwise. By default the network's outputs.
+        What is predicted, if that is not the network's outputs: values in the terms of y; or
+        logits, if the network is a part of what predicts.
     history : History, optional
         How the network was trained, as :func:`convoi.training.fit` returns it.
     title : str
         The title of the report.
+    notes : sequence of str
+        Paragraphs below the title, such as how the samples were chosen.
     path : str or PathLike, optional
         The file to write; an existing one is replaced.
 
@@ -116,7 +119,7 @@ def report(
     subject = _subject(network, X, y, classes, predictions, history)
     from convoi.inspection.report.rendering import rendered  # noqa: PLC0415 - needs Jinja2
 
-    html = rendered(_document(subject, str(title)))
+    html = rendered(_document(subject, str(title), tuple(map(str, notes))))
     if path is not None:
         write_atomically(path, html.encode())
     return html
@@ -182,7 +185,7 @@ def _codes(y: NDArray[Any], classes: int) -> NDArray[np.int64]:
     return y.astype(np.int64)
 
 
-def _document(subject: Subject, title: str) -> Document:
+def _document(subject: Subject, title: str, notes: tuple[str, ...]) -> Document:
     sections: list[Section] = [
         data_section(subject),
         architecture_section(subject),
@@ -199,7 +202,7 @@ def _document(subject: Subject, title: str) -> Document:
     sections.append(equivariance_section(subject))
     if subject.labels is not None:
         sections.append(calibration_section(subject))
-    return Document(title, _summary(subject), tuple(sections))
+    return Document(title, _summary(subject), tuple(sections), notes)
 
 
 def _summary(subject: Subject) -> tuple[tuple[str, str], ...]:
