@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(ABC):
     """A result that prints as a table of texts."""
 
+    @abstractmethod
     def headers(self) -> tuple[str, ...]:
         """Return the headers of the table."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rows(self) -> list[tuple[str, ...]]:
         """Return the rows of the table."""
-        raise NotImplementedError
 
     def notes(self) -> tuple[str, ...]:
         """Return the lines below the table."""

@@ -28,6 +28,8 @@ from convoi.ops.base import (
 from convoi.ops.grid import Padding, Window, check_window
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from convoi.ops.reach import Reach
 
 
@@ -127,18 +129,39 @@ class Conv(Operation):
         return y + bias[0].reshape(-1, *(1,) * len(self.kernel)) if self.bias else y
 
     def gradient(self, build: GraphBuilder, use: Use) -> Gradients:
-        (x,) = use.inputs
-        wanted = [build.needs_gradient(value) for value in (x, *use.parameters)]
         linear = replace(self, bias=False)
-        dx = dw = db = None
-        if wanted[0]:
-            back = ConvBackwardData(linear, build.shape(x))
-            dx = build(back, [use.output_gradient], use.parameters[:1])
-        if wanted[1]:
-            dw = build(ConvBackwardWeight(linear), [x, use.output_gradient])
-        if self.bias and wanted[2]:
-            db = build(ChannelSum(), [use.output_gradient])
-        return Gradients((dx,), (dw, db) if self.bias else (dw,))
+        return linear_gradient(
+            build,
+            use,
+            data=lambda shape: ConvBackwardData(linear, shape),
+            weight=ConvBackwardWeight(linear),
+            bias=ChannelSum() if self.bias else None,
+        )
+
+
+def linear_gradient(
+    build: GraphBuilder,
+    use: Use,
+    *,
+    data: Callable[[Shape], Operation],
+    weight: Operation,
+    bias: Operation | None,
+) -> Gradients:
+    """Return the gradients of an operation that is linear in its input, weight and bias.
+
+    `data` makes the gradient with respect to an input of a shape, from dy and the weight; `weight`
+    that with respect to the weight, from x and dy; `bias`, if it has one, from dy.
+    """
+    (x,) = use.inputs
+    wanted = [build.needs_gradient(value) for value in (x, *use.parameters)]
+    dx = dw = db = None
+    if wanted[0]:
+        dx = build(data(build.shape(x)), [use.output_gradient], use.parameters[:1])
+    if wanted[1]:
+        dw = build(weight, [x, use.output_gradient])
+    if bias and wanted[2]:
+        db = build(bias, [use.output_gradient])
+    return Gradients((dx,), (dw, db) if bias else (dw,))
 
 
 def _rows(conv: Conv, weight: Array) -> Array:

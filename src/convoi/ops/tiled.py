@@ -25,7 +25,7 @@ from convoi.ops.base import (
     Use,
     register,
 )
-from convoi.ops.conv import ChannelSum, Conv
+from convoi.ops.conv import ChannelSum, Conv, linear_gradient
 
 if TYPE_CHECKING:
     from convoi.ops.grid import Padding
@@ -141,19 +141,15 @@ class TiledConv(Operation):
         return y + _repeat(per_tile, self.tile, shape[1:])
 
     def gradient(self, build: GraphBuilder, use: Use) -> Gradients:
-        (x,) = use.inputs
-        wanted = [build.needs_gradient(value) for value in (x, *use.parameters)]
         linear = replace(self, bias=False, shared_bias=False)
-        dx = dw = db = None
-        if wanted[0]:
-            back = TiledConvBackwardData(linear, build.shape(x))
-            dx = build(back, [use.output_gradient], use.parameters[:1])
-        if wanted[1]:
-            dw = build(TiledConvBackwardWeight(linear), [x, use.output_gradient])
-        if self.bias and wanted[2]:
-            total = ChannelSum() if self.shared_bias else TileSum(self.tile)
-            db = build(total, [use.output_gradient])
-        return Gradients((dx,), (dw, db) if self.bias else (dw,))
+        total = ChannelSum() if self.shared_bias else TileSum(self.tile)
+        return linear_gradient(
+            build,
+            use,
+            data=lambda shape: TiledConvBackwardData(linear, shape),
+            weight=TiledConvBackwardWeight(linear),
+            bias=total if self.bias else None,
+        )
 
 
 def _repeat(values: Array, tile: Shape, positions: Shape) -> Array:
