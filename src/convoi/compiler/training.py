@@ -33,8 +33,6 @@ from convoi.compiler.pipeline import PRECISIONS, PREDICTION, Precision, compile_
 from convoi.compiler.rules_loss import LOSS, SEED_BLOCK
 from convoi.compiler.sources import open_source
 from convoi.compiler.update import (
-    DECAY,
-    GATHER_INDEX,
     HYPER_BLOCK,
     REDUCED,
     Frame,
@@ -161,10 +159,8 @@ class TrainingProgram:
     # Parameters -------------------------------------------------------------------------------
 
     def _fill_tables(self) -> None:
-        index = self._frame.gather_index()
-        typed_memory(self._instance, GATHER_INDEX, "int32")[: index.size] = index
-        factors = self._frame.decay_factors()
-        typed_memory(self._instance, DECAY, self.dtype)[: factors.size] = factors
+        for buffer, table in self._frame.tables().items():
+            typed_memory(self._instance, buffer, table.dtype.name)[: table.size] = table
 
     def load(
         self,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from convoi.codegen.types import FLOATS
+from convoi.compiler.choose import STREAMED_BYTES
 from convoi.compiler.memory import GRADIENTS, PARAMETERS, TRANSPOSED, MemoryPlan
+from convoi.compiler.repacking import transposed_blocks
 from convoi.errors import CompilationError
 from convoi.kernels.base import Kernel, kernel_address
-from convoi.kernels.gather import Gather
+from convoi.kernels.gather import BLOCK_WORDS, Gather, TransposeBlocks
 from convoi.kernels.optimizer import (
     GRANULE_BYTES,
     HYPER,
@@ -32,12 +35,14 @@ if TYPE_CHECKING:
 
     from convoi.codegen.target import Target
 
+BLOCKS_AT_ONCE = 64
 GRANULES_AT_ONCE = 512
 """Granules that a thread takes at a time: 32 KiB of each arena."""
 HYPER_BLOCK = "hyper"
 DECAY = "decay"
 REDUCED = "reduced gradients"
 GATHER_INDEX = "gather index"
+BLOCKS = "transposed blocks"
 NORM_PARTIALS = "norm partials"
 
 
@@ -79,6 +84,16 @@ class UpdateRule:
 def slot_buffer(slot: str) -> str:
     """Return the name of the buffer of a slot."""
     return f"slot {slot}"
+
+
+@dataclass(frozen=True, eq=False)
+class Repacking:
+    """What is copied to the weights of the backward pass."""
+
+    blocks: NDArray[np.int32]
+    """Records of :class:`TransposeBlocks`."""
+    gathered: tuple[tuple[int, int], ...]
+    """The first granule and the number of those whose elements are copied one by one."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +152,8 @@ class Frame:
             Buffer(HYPER_BLOCK, Space.FIXED, HYPER.itemsize),
             Buffer(DECAY, Space.FIXED, granules * self.itemsize),
             Buffer(REDUCED, Space.FIXED, self._bytes(PARAMETERS)),
-            Buffer(GATHER_INDEX, Space.FIXED, self._bytes(TRANSPOSED) // self.itemsize * 4),
+            Buffer(GATHER_INDEX, Space.FIXED, self._gathered_elements * 4),
+            Buffer(BLOCKS, Space.FIXED, self.repacking.blocks.nbytes),
             Buffer(NORM_PARTIALS, Space.FIXED, self._norm_segments * NORM_LANES * 8),
             *buffers,
         ]
@@ -147,24 +163,55 @@ class Frame:
         return Plan(segments, (*blocks, *more), self.plan.chunking)
 
     @property
+    def _gathered_elements(self) -> int:
+        return self._bytes(TRANSPOSED) // self.itemsize if self.repacking.gathered else 0
+
+    @property
     def _norm_segments(self) -> int:
         return -(-self._bytes(PARAMETERS) // GRANULE_BYTES // GRANULES_AT_ONCE) + 1
 
     def _before(self) -> tuple[Segment, ...]:
-        """Return the segment that packs weights anew for the backward pass."""
-        if not self._bytes(TRANSPOSED):
-            return ()
+        """Return the segments that pack weights anew for the backward pass."""
+        found = []
+        if len(self.repacking.blocks):
+            per_block = BLOCK_WORDS * 4
+            call = self._call(
+                "transpose weights",
+                TransposeBlocks(self.dtype, self.lanes, self._bytes(TRANSPOSED) >= STREAMED_BYTES),
+                [Argument(PARAMETERS), Argument(BLOCKS, 0, per_block), Argument(TRANSPOSED)],
+            )
+            units = len(self.repacking.blocks)
+            found.append(Segment((call,), convoy=BLOCKS_AT_ONCE, extent=Extent.FIXED, units=units))
         per_granule = GRANULE_BYTES // self.itemsize
-        call = self._call(
-            "transpose weights",
-            Gather(self.dtype),
-            [
+        for first, count in self.repacking.gathered:
+            at = first * GRANULE_BYTES
+            arguments = [
                 Argument(PARAMETERS),
-                Argument(GATHER_INDEX, 0, per_granule * 4),
-                Argument(TRANSPOSED, 0, GRANULE_BYTES),
-            ],
-        )
-        return (self._segment(call, TRANSPOSED),)
+                Argument(GATHER_INDEX, first * per_granule * 4, per_granule * 4),
+                Argument(TRANSPOSED, at, GRANULE_BYTES),
+            ]
+            call = self._call("gather weights", Gather(self.dtype), arguments)
+            found.append(
+                Segment((call,), convoy=GRANULES_AT_ONCE, extent=Extent.FIXED, units=count)
+            )
+        return tuple(found)
+
+    @cached_property
+    def repacking(self) -> Repacking:
+        """How weights are packed anew for the backward pass."""
+        index = self.gather_index().astype(np.int64)
+        per_granule = GRANULE_BYTES // self.itemsize
+        found, gathered = [np.zeros((0, BLOCK_WORDS), np.int64)], []
+        for place in self.memory.places.values():
+            if place.buffer != TRANSPOSED or not place.packing.size:
+                continue
+            start, size = place.offset, place.packing.size
+            blocks = transposed_blocks(index[start : start + size], self.lanes)
+            if blocks is None:
+                gathered.append((start // per_granule, -(-size // per_granule)))
+            else:
+                found.append(blocks + np.array([0, 0, start, 0]))
+        return Repacking(np.concatenate(found).astype(np.int32), tuple(gathered))
 
     def _clip(self) -> tuple[Segment, ...]:
         partials = Argument(NORM_PARTIALS, per_chunk=NORM_LANES * 8)
@@ -200,6 +247,13 @@ class Frame:
     def _segment(self, call: KernelCall, buffer: str) -> Segment:
         units = self._bytes(buffer) // GRANULE_BYTES
         return Segment((call,), convoy=GRANULES_AT_ONCE, extent=Extent.FIXED, units=units)
+
+    def tables(self) -> dict[str, Array]:
+        """Return the contents of the buffers that hold constants, by buffer."""
+        found = {DECAY: self.decay_factors(), BLOCKS: self.repacking.blocks.ravel()}
+        if self.repacking.gathered:
+            found[GATHER_INDEX] = self.gather_index()
+        return found
 
     # Tables -----------------------------------------------------------------------------------
 

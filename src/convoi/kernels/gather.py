@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from convoi.codegen.types import FLOATS, I32, I64
+from convoi.codegen.types import FLOATS, I32, I64, Vector
 from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.transpose import transpose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,3 +52,44 @@ class Gather(Kernel):
                 f.store(value, f.at(output, f.add(first, i), element))
 
         f.loop(call.count, granule)
+
+
+BLOCK_WORDS = 4
+
+
+@dataclass(frozen=True)
+class TransposeBlocks(Kernel):
+    """``output[output_j + i] = source[source_i + j]`` for square blocks of elements.
+
+    The samples are blocks, records of int32: where a block of the source begins, how far its rows
+    are apart, and the same for the output. Blocks are transposed in registers.
+    """
+
+    arguments: ClassVar[tuple[str, ...]] = ("source", "blocks", "output")
+
+    dtype: str
+    lanes: int
+    streaming: bool = False
+    """Whether the output is written past the caches, which would not hold it."""
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        """Emit the loop over blocks."""
+        source, blocks, output = pointers
+        element = FLOATS[self.dtype]
+        vector = Vector(element, self.lanes)
+
+        def block(number: Index, _: list[Value]) -> None:
+            record = f.at(blocks, f.mul(number, BLOCK_WORDS), I32)
+            start, step, to, to_step = (
+                f.convert("zext", f.load(f.at(record, i, I32), I32), I64)
+                for i in range(BLOCK_WORDS)
+            )
+            rows = [
+                f.load(f.at(source, f.add(start, f.mul(step, i)), element), vector)
+                for i in range(self.lanes)
+            ]
+            for i, column in enumerate(transpose(f, rows, vector)):
+                at = f.at(output, f.add(to, f.mul(to_step, i)), element)
+                f.store(column, at, align=vector.size, streaming=self.streaming)
+
+        f.loop(call.count, block)
