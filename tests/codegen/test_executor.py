@@ -168,12 +168,13 @@ def test_each_thread_has_memory_of_its_own(pool: Pool) -> None:
 
 
 def test_a_program_finishes_without_workers_that_never_come(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(type(pool), "_wake", lambda *_: None)
+    pool = new_pool()
+    monkeypatch.setattr(pool, "_start", lambda _: None)
     recorder = Recorder()
     segments = [Segment((recorder.kernel(name),), convoy=2) for name in "ab"]
-    run(pool, segments, 10, threads=8)
+    run(pool, segments, 10, threads=4)
     assert len(recorder.calls) == 10
 
 

@@ -14,7 +14,7 @@ from convoi.kernels.base import Kernel, kernel_address
 if TYPE_CHECKING:
     import numpy as np
 
-_SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+_SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 5)
 
 
 def call_kernel(
@@ -25,12 +25,15 @@ def call_kernel(
     first: int = 0,
     fresh: bool = True,
     target: Target | None = None,
+    units: range | None = None,
 ) -> None:
-    """Generate, load and call a kernel with the addresses of the buffers."""
+    """Generate, load and call a kernel with the addresses of the buffers: all units, or some."""
     assert len(buffers) == kernel.pointer_count()
     address = kernel_address(kernel, target or current_target())
     pointers = (ctypes.c_void_p * len(buffers))(*(b.ctypes.data for b in buffers))
-    _SIGNATURE(address)(ctypes.addressof(pointers), first, count, int(fresh))
+    some = range(kernel.units) if units is None else units
+    table = ctypes.addressof(pointers)
+    _SIGNATURE(address)(table, first, count, int(fresh), some.start, some.stop)
 
 
 def target_named(cpu: str) -> Target:

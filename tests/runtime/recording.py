@@ -10,9 +10,7 @@ from convoi.kernels.base import native_loops
 from convoi.runtime.program import Argument, Buffer, KernelCall, Space
 from convoi.runtime.threads import Pool
 
-SIGNATURE = ctypes.CFUNCTYPE(
-    None, ctypes.POINTER(ctypes.c_void_p), ctypes.c_int64, ctypes.c_int64, ctypes.c_int64
-)
+SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_void_p), *[ctypes.c_int64] * 5)
 
 
 @dataclass(frozen=True)
@@ -24,10 +22,16 @@ class Call:
     first: int
     count: int
     fresh: int
+    begin: int
+    end: int
 
     @property
     def samples(self) -> range:
         return range(self.first, self.first + self.count)
+
+    @property
+    def units(self) -> range:
+        return range(self.begin, self.end)
 
 
 @dataclass
@@ -37,15 +41,18 @@ class Recorder:
     calls: list[Call] = field(default_factory=list)
     _alive: list[object] = field(default_factory=list)
 
-    def kernel(self, name: str, *arguments: Argument) -> KernelCall:
-        def run(pointers, first: int, count: int, fresh: int) -> None:
+    def kernel(
+        self, name: str, *arguments: Argument, units: int = 1, shares: int | None = None
+    ) -> KernelCall:
+        def run(pointers, *numbers: int) -> None:
             found = tuple(pointers[i] or 0 for i in range(len(arguments)))
-            self.calls.append(Call(name, found, first, count, fresh))
+            self.calls.append(Call(name, found, *numbers))
 
         function = SIGNATURE(run)
         self._alive.append(function)
         address = ctypes.cast(function, ctypes.c_void_p).value or 0
-        return KernelCall(name, address, arguments)
+        shares = units if shares is None else shares
+        return KernelCall(name, address, arguments, units=units, shares=shares)
 
     def of(self, name: str) -> list[Call]:
         return [call for call in self.calls if call.kernel == name]

@@ -64,6 +64,7 @@ def test_a_plan_tells_the_bytes_of_each_space() -> None:
         Space.FIXED: 24,
         Space.BATCH: 256,
         Space.THREAD: 100,
+        Space.TEAM: 0,
         Space.CHUNK: 8,
         Space.EXTERNAL: 0,
     }

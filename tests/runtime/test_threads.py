@@ -24,7 +24,7 @@ from convoi.runtime.program import Argument, Chunking, Instance, KernelCall, Pla
 from convoi.runtime.tables import GATE
 from convoi.runtime.threads import default_threads, resolve_threads
 from tests.codegen.native import compiled
-from tests.runtime.recording import BUFFERS, Recorder, new_pool
+from tests.runtime.recording import BUFFERS, SIGNATURE, Recorder, new_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,7 +195,7 @@ def test_a_closed_pool_starts_anew(pool: Pool) -> None:
     recorder = Recorder()
     instance = prepared(recorder, 10, 3)
     instance.run(pool, {"caller": 0})
-    workers = [worker.thread for worker in pool._workers]
+    workers = list(pool._workers)
     pool.close()
     assert not any(thread.is_alive() for thread in workers)
     recorder.calls.clear()
@@ -203,28 +203,27 @@ def test_a_closed_pool_starts_anew(pool: Pool) -> None:
     assert samples_passed(recorder) == sorted([*range(10), *range(10)])
 
 
-def test_a_worker_joins_a_program_that_began_while_it_went_to_sleep(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    passes = []
+def test_a_sleeping_worker_wakes_for_the_next_program(pool: Pool) -> None:
+    prepared(Recorder(), 10, 3).run(pool, {"caller": 0})
+    while pool._gate[GATE.sleepers] < 2:  # they go to sleep within milliseconds
+        pass
+    meeting = threading.Barrier(3, timeout=60)
+    kernel = SIGNATURE(lambda *_: meeting.wait())
+    call = KernelCall("meet", ctypes.cast(kernel, ctypes.c_void_p).value or 0, ())
+    instance = Instance(Plan((Segment((call,), 1),), BUFFERS, Chunking(None)), 3)
+    instance.prepare(3)
+    instance.run(pool, {"caller": 0})  # each of the three calls waits for the other two
+    assert not meeting.broken
 
-    def work(*_: object) -> None:
-        passes.append(len(passes))
-        if len(passes) == 1:
-            pool._gate[GATE.generation] = 1  # a program runs by the time that the worker gives up
-        else:
-            pool._gate[GATE.stop] = 1
 
-    def sleep() -> None:
-        if len(passes) == 1:
-            pytest.fail("the worker slept through a program")
-
-    monkeypatch.setattr(pool, "_work", work)
-    worker = runtime_threads._Worker(threading.current_thread(), SimpleNamespace(acquire=sleep))
-    with monkeypatch.context() as patch:
-        patch.setattr(pool, "_workers", [worker])
-        pool._serve(1)
-    assert passes == [0, 1]
+def test_workers_that_a_program_does_not_ask_for_sleep_on(pool: Pool) -> None:
+    prepared(Recorder(), 10, 4).run(pool, {"caller": 0})
+    recorder = Recorder()
+    few = prepared(recorder, 10, 2)
+    for _ in range(50):
+        few.run(pool, {"caller": 0})
+    places = {call.pointers[0] - few.memory("thread").ctypes.data for call in recorder.calls}
+    assert places <= {0, 128}
 
 
 def test_where_no_thread_can_be_started_the_caller_does_all(
@@ -323,7 +322,7 @@ if child == 0:
     fresh = InferenceProgram(other, threads=2)  # compiles in the child
     fresh.load({"0.weight": np.ones((7, 3)), "0.bias": np.zeros(7)})
     same = np.array_equal(program(X), before) and np.array_equal(fresh(X)[:, :2], before)
-    alive = [worker.thread.is_alive() for worker in pool._workers]
+    alive = [worker.is_alive() for worker in pool._workers]
     sys.exit(0 if same and alive == [True, True] else 1)
 _, status = os.waitpid(child, 0)
 pool._busy.release()

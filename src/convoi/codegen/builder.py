@@ -428,6 +428,11 @@ class Function:
         """Add to an int64 atomically, and return what it was."""
         return self.emit(I64, f"atomicrmw add ptr {pointer.text}, i64 {amount} seq_cst, align 8")
 
+    def exchange_larger(self, pointer: Value, value: Value) -> Value:
+        """Put an int64 in the place of a smaller one atomically; return what was there."""
+        text = f"atomicrmw max ptr {pointer.text}, i64 {value.text} seq_cst, align 8"
+        return self.emit(I64, text)
+
     def __str__(self) -> str:
         return "\n".join([self._head, *self._lines, "}"])
 

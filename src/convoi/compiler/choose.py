@@ -6,6 +6,7 @@ starts one full-width multiply-add per cycle; only ratios matter.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -89,6 +90,7 @@ class CorrelateChoice:
     tile: Tile
 
 
+@functools.lru_cache(maxsize=1024)
 def correlate_choice(y: Layout, axes: tuple[Axis, ...], target: Target) -> CorrelateChoice:
     """Return the blocks and the tile of a convolution: the cheapest by the cost model."""
     limits = MOST_POSITIONS[target.registers]

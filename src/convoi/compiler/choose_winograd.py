@@ -10,7 +10,7 @@ that a direct kernel takes; direct kernels reach 100 to 120 there.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convoi.compiler.choose import (
@@ -47,6 +47,8 @@ LEAST_TAPS_OF_PARTS = 6
 """Taps of a kernel along one axis that is computed in parts."""
 MARGIN = 1.15
 """How much cheaper than the direct kernel it has to be."""
+LEAST_UNITS = 2
+"""Units of work of a sample that threads may share, if there are enough vectors of channels."""
 SAMPLES = 2
 """Samples that pass a layer together, as its choice assumes: a convoy of a deep network has one to
 three."""
@@ -278,12 +280,28 @@ def _part(count: int, wanted: int) -> int:
     return -(-count // parts)
 
 
-def _product(tiles: int, vectors: int, lanes: int, target: Target) -> ProductTile:
+def shared_choice(choice: WinogradChoice, target: Target, lanes: int) -> WinogradChoice:
+    """Return a choice whose units threads can share: with narrower blocks of channels if need be.
+
+    Threads share the strips of a sample, and the blocks of channels in each.
+    """
+    blocks, strips = choice.product.blocks, choice.tiling.strips
+    vectors = sum(blocks)
+    wanted = -(-LEAST_UNITS // strips)
+    if len(blocks) >= wanted or vectors == 1:
+        return choice
+    most = max(1, vectors // wanted)
+    return replace(choice, product=_product(choice.tiling.block, vectors, lanes, target, most))
+
+
+def _product(
+    tiles: int, vectors: int, lanes: int, target: Target, most_vectors: int = 4
+) -> ProductTile:
     """Return the register tile of the products."""
     slot = Slot(4 * lanes, target)
     best: tuple[float, ProductTile] | None = None
     for size in PREFERRED_VECTORS[target.registers]:
-        if size > vectors:
+        if size > min(vectors, most_vectors):
             continue
         most = MOST_POSITIONS[target.registers][size]
         step = _part(tiles, most)

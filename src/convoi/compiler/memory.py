@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convoi.compiler.convoys import segment_convoy
+from convoi.compiler.select import SHARE_WORK
 from convoi.compiler.steps import (
     BlockOperand,
     ExternalOperand,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from convoi.kernels.layout import Layout
 
 ARENA = "arena"
+APART = "apart"
 SCRATCH = "scratch"
 BATCH = "batch"
 PARAMETERS = "parameters"
@@ -39,6 +42,10 @@ STATISTICS = "statistics"
 GRADIENTS = "gradients"
 SHARES = 8
 """Parts into which the units of a segment that runs once are cut, for threads to take."""
+MOST_APART = 8 << 20
+"""Bytes of all activations of a sample up to which each has memory of its own where threads share
+every call. A thread then writes where it wrote the last time: what another core has written comes
+an order of magnitude later than what is in the own cache."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,9 @@ class MemoryPlanner:
         self._scratch = 0
         self._where: dict[str, tuple[int, int]] = {}
         """For each value of an arena: its segment and its offset per sample."""
+        self._apart: dict[str, int] = {}
+        """For each value of an arena: its offset where no two share memory."""
+        self._apart_bytes = 0
         self._in_batch: dict[str, int] = {}
         self._convoys: dict[int, int] = {}
         self._to_clear: set[str] = set()
@@ -150,7 +160,8 @@ class MemoryPlanner:
         itemsize = self.selection.itemsize
         buffers = [
             Buffer(ARENA, Space.THREAD, arena_bytes),
-            Buffer(SCRATCH, Space.THREAD, self._scratch),
+            Buffer(SCRATCH, Space.THREAD, self._scratch, private=True),
+            Buffer(APART, Space.TEAM, self._apart_bytes),
             Buffer(BATCH, Space.BATCH, batch_bytes),
             Buffer(PARAMETERS, Space.FIXED, self.ends[PARAMETERS] * itemsize),
             Buffer(TRANSPOSED, Space.FIXED, self.ends[TRANSPOSED] * itemsize),
@@ -215,6 +226,11 @@ class MemoryPlanner:
                 )
             arena_bytes = max(arena_bytes, peak * convoy)
         self._mark_shared(ranges)
+        sizes = {interval.name: self._size(interval.name) for _, interval in ranges}
+        if not self.selection.training and sum(sizes.values()) <= MOST_APART:
+            ends = list(itertools.accumulate(sizes.values(), initial=0))
+            self._apart = dict(zip(sizes, ends[:-1], strict=True))
+            self._apart_bytes = ends[-1]
         return arena_bytes
 
     def _mark_shared(self, ranges: list[tuple[int, Interval]]) -> None:
@@ -256,11 +272,21 @@ class MemoryPlanner:
 
     def _clear_call(self, root: str) -> KernelCall:
         layout: Layout = self.selection.layout(root)
-        return self._call(f"clear {root}", ClearHalo(layout), (self._value(root),))
+        return self._call(f"clear {root}", ClearHalo(layout), (self._value(root),), clears=True)
 
-    def _call(self, label: str, kernel: Kernel, arguments: tuple[Argument, ...]) -> KernelCall:
+    def _call(
+        self,
+        label: str,
+        kernel: Kernel,
+        arguments: tuple[Argument, ...],
+        *,
+        clears: bool = False,
+    ) -> KernelCall:
         address = kernel_address(kernel, self.selection.target) if self.link else 0
-        return KernelCall(label, address, arguments, type(kernel).__name__)
+        units = kernel.units
+        shares = min(units, max(1, int(kernel.work // SHARE_WORK)))
+        name = type(kernel).__name__
+        return KernelCall(label, address, arguments, name, units, shares, clears)
 
     def _argument(  # noqa: PLR0911 - one for each kind of operand
         self, operand: Operand
@@ -292,4 +318,4 @@ class MemoryPlanner:
         if root in self._in_batch:
             return Argument(BATCH, self._in_batch[root], self._size(root))
         segment, offset = self._where[root]
-        return Argument(ARENA, offset * self._convoys[segment])
+        return Argument(ARENA, offset * self._convoys[segment], apart=self._apart.get(root))

@@ -16,6 +16,7 @@ from convoi.compiler.steps import Operand, ParameterOperand, ValueOperand
 from convoi.kernels.channel_sum import ChannelSumAccumulate
 from convoi.kernels.correlate import Correlate
 from convoi.kernels.depthwise import (
+    WAITING,
     DepthwiseCorrelate,
     DepthwiseWeightGradient,
     depthwise_indices,
@@ -131,6 +132,8 @@ def _correlate(  # noqa: PLR0917 - the parts of a convolution
             bool(bias),
             expression,
             tensors,
+            divided=not backward and selection.divides(y, WAITING * math.prod(conv.kernel)),
+            by_channels=_is_shared_by_channels(selection, source),
         )
     else:
         choice = choose.correlate_choice(y, axes, selection.target)
@@ -142,9 +145,27 @@ def _correlate(  # noqa: PLR0917 - the parts of a convolution
         )
         selection.tile_samples = max(selection.tile_samples, choice.tile.samples)
         kernel = Correlate(
-            x, y, layout, axes, conv.kernel, choice.tile, bool(bias), expression, tensors
+            x,
+            y,
+            layout,
+            axes,
+            conv.kernel,
+            choice.tile,
+            bool(bias),
+            expression,
+            tensors,
+            divided=not backward and selection.divides(y, layout.taps * layout.reduction),
         )
     selection.value_step(task, kernel, operands)
+
+
+def _is_shared_by_channels(selection: Selection, value: str) -> bool:
+    """Tell whether threads share the channels of a value, or else its rows."""
+    root = selection.root(value)
+    for step in reversed(selection.steps):
+        if root in map(selection.root, step.writes):
+            return isinstance(step.kernel, Correlate) and step.kernel.blocks_outermost
+    return False
 
 
 @rule(ConvBackwardWeight)

@@ -12,6 +12,7 @@ from convoi.compiler.choose_winograd import (
     forward_choice,
     gradient_choice,
     gradient_tile,
+    shared_choice,
 )
 from convoi.compiler.expressions import ExpressionBuilder
 from convoi.compiler.rules_norm import CHUNKS
@@ -55,6 +56,8 @@ def try_forward(
         return False
     weight = task.node.parameters[0]
     lanes = selection.layout(task.output).lanes
+    if not selection.training:
+        choice = shared_choice(choice, selection.target, lanes)
     layout = _weight_layout(conv.filters, shape[0], choice, lanes, conv)
     selection.weight_layouts[weight] = layout
     _correlate(selection, task, choice, layout, bias, turned=conv.flip, backward=False)
@@ -111,7 +114,15 @@ def _correlate(
     expression = epilogue.add_nodes(task.absorbed)
     tensors = tuple(selection.layout(value) for value in epilogue.tensors)
     kernel = WinogradCorrelate(
-        x, y, choice.tiling, choice.offset, choice.product, bool(bias), expression, tensors
+        x,
+        y,
+        choice.tiling,
+        choice.offset,
+        choice.product,
+        bool(bias),
+        expression,
+        tensors,
+        divided=selection.divides(y, layout.taps * layout.inputs // 2),
     )
     u, needs = _transformed(selection, weight, choice, layout, turned=turned, backward=backward)
     operands: list[Operand] = [

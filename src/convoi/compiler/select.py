@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from convoi.kernels.weights import WeightLayout
     from convoi.ops import Array, Operation
 
+SHARE_WORK = 1 << 17
+"""Multiply-adds of a sample that are worth a thread: 2 to 4 us, beside a barrier's 0.3."""
 Rule = Callable[["Selection", Task], None]
 RULES: dict[type[Operation], Rule] = {}
 """The rule of every operation; files of rules add theirs."""
@@ -90,6 +92,13 @@ class Selection:
         while value in self.aliases:
             value = self.aliases[value]
         return value
+
+    def divides(self, y: Layout, products: int) -> bool:
+        """Tell whether the work on a value of so many products per element is worth sharing.
+
+        Programs of training do not: their batches are large.
+        """
+        return not self.training and y.positions * y.stride * products >= 2 * SHARE_WORK
 
     @property
     def itemsize(self) -> int:

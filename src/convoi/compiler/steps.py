@@ -158,18 +158,20 @@ class WinogradPacking(Packing):
     def pack(self, array: Array, dtype: str) -> Array:
         """Return the transformed weights."""
         packed = super().pack(np.asarray(array, np.float64), "float64")
-        layout, parts, start = self.layout, [], 0
+        layout, step = self.layout, self.matrix.shape[1]
+        positions = self.matrix.shape[0]
+        result: Array = np.empty((positions, self.size // positions), dtype)
+        start = end = 0
         for block in layout.blocks:
             size = layout.taps * layout.inputs * block * layout.lanes
             taps = packed[start : start + size].reshape(layout.taps, -1)
             taps = taps[::-1] if self.turned else taps
-            step = self.matrix.shape[1]
             for first in range(0, layout.taps, step):
                 part = taps[first : first + step]
-                parts.append(self.matrix[:, : len(part)] @ part)
+                begin, end = end, end + part.shape[1]
+                result[:, begin:end] = self.matrix[:, : len(part)] @ part
             start += size
-        result: Array = np.concatenate(parts, axis=1).astype(dtype).ravel()
-        return result
+        return result.ravel()
 
 
 @dataclass(frozen=True)

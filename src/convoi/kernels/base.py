@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.assemble import assemble
 from convoi.codegen.builder import Function, Module
-from convoi.codegen.executor import EXECUTE, RUN, WORK, emit_executor
-from convoi.codegen.types import I64, POINTER, Value
+from convoi.codegen.executor import RUN, emit_executor
+from convoi.codegen.gate import EXECUTE, PREPARE, SERVE, WAKE, WORK
+from convoi.codegen.types import I64, POINTER, Index, Value
 from convoi.runtime.linker import LINKER
 from convoi.runtime.object_store import read_object, write_object
 from convoi.runtime.threads import NativeLoops
@@ -47,6 +48,10 @@ class CallArguments:
     """Samples to handle."""
     fresh: Value
     """1 when sums over a chunk begin with these samples, else 0."""
+    begin: Index = 0
+    """First unit of its work that a kernel does; see :attr:`Kernel.units`."""
+    end: Index = 1
+    """The unit behind the last one."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,11 @@ class Ahead:
 class Kernel:
     """A function of machine code, specified completely by its attributes.
 
-    The native function is ``kernel(pointers, first, count, fresh)``: it handles ``count``
-    samples, whose first has the number ``first`` in the batch; pointers are those of that first
-    sample, in the order of :attr:`arguments`. ``fresh`` is 1 when sums over a chunk begin, and 0
-    when they continue what their buffer holds.
+    The native function is ``kernel(pointers, first, count, fresh, begin, end)``: it handles
+    ``count`` samples, whose first has the number ``first`` in the batch; pointers are those of that
+    first sample, in the order of :attr:`arguments`. ``fresh`` is 1 when sums over a chunk begin,
+    and 0 when they continue what their buffer holds. It does the units ``begin`` to ``end`` (not
+    included) of its :attr:`units`.
     """
 
     arguments: ClassVar[tuple[str, ...]] = ()
@@ -88,6 +94,19 @@ class Kernel:
         Such kernels wait for their weights when they are called with fewer samples.
         """
         return 1
+
+    @property
+    def units(self) -> int:
+        """Units of work that several threads may share; each is done as if all were.
+
+        A kernel of one unit does all of its work whatever it is told.
+        """
+        return 1
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds of a sample, or what takes as long, of kernels that have several units."""
+        return 0
 
 
 def kernel_address(kernel: Kernel, target: Target) -> Address:
@@ -115,7 +134,7 @@ def native_loops(target: Target) -> NativeLoops:
 
     They are scalar code: once loaded, those for one target serve all others.
     """
-    symbols = (RUN, EXECUTE, WORK)
+    symbols = (RUN, PREPARE, EXECUTE, WORK, SERVE, WAKE)
     return NativeLoops(
         *_load(_key("executor", target), symbols, lambda: emit_executor(target), target)
     )
@@ -139,12 +158,12 @@ def _load(
 def _kernel_module(kernel: Kernel, symbol: str) -> Module:
     module = Module()
     n = kernel.pointer_count()
-    types = [POINTER] * n + [I64] * 3
+    types = [POINTER] * n + [I64] * 5
     body = module.function(f"{symbol}_body", types, noalias=not kernel.in_place)
     pointers = body.arguments[:n]
     kernel.emit(body, pointers, CallArguments(*body.arguments[n:]))
     body.ret()
-    entry = module.function(symbol, [POINTER, I64, I64, I64], exported=True)
+    entry = module.function(symbol, [POINTER, *[I64] * 5], exported=True)
     table, *integers = entry.arguments
     loaded = [entry.load(entry.at(table, i, POINTER), POINTER) for i in range(n)]
     listed = [f"{v.type} {v.text}" for v in (*loaded, *integers)]

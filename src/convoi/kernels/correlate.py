@@ -16,12 +16,13 @@ is no check at the borders. Forward and backward differ only in the runs of thei
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.expression import IDENTITY, Expression
+from convoi.kernels.sharing import Bounds, Units, WeighedUnits, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,10 +76,49 @@ class Correlate(Kernel):
     epilogue: Expression = IDENTITY
     """Applied to each accumulator (input 0) and to the epilogue's tensors (inputs 1, 2, …)."""
     tensors: tuple[Layout, ...] = ()
+    divided: bool = False
+    """Whether threads may share the tiles along the first axis and the blocks of channels."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
         return 3 + self.bias + len(self.tensors)
+
+    @property
+    def blocks_outermost(self) -> bool:
+        """Whether each block of weights is done with before the next, or else each row."""
+        return self.weights.size * self.y.element.size > KEPT_WEIGHTS
+
+    @property
+    def tiles(self) -> int:
+        """Tiles along the first axis."""
+        if not self.axes:
+            return 1
+        (run,) = self.axes[0]
+        return -(-run.count // self.tile_extent(0, run.count))
+
+    def tile_extent(self, axis: int, count: int) -> int:
+        """Return the positions of a tile along an axis of so many."""
+        rank = len(self.axes)
+        if axis == rank - 1:
+            return min(self.tile.columns, count)
+        return self.tile.rows if axis == rank - 2 else 1
+
+    @property
+    def rows_outermost(self) -> bool:
+        """Whether each row is done with before the next."""
+        return not self.blocks_outermost and len(self.axes) > 1
+
+    @property
+    def units(self) -> int:
+        """Tiles along the first axis times blocks, or vectors, of channels."""
+        if not self.divided:
+            return 1
+        return self.tiles * (len(self.weights.blocks) if self.rows_outermost else self.y.blocks)
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds of a sample."""
+        return self.weights.size * self.y.positions
 
     @property
     def samples_at_once(self) -> int:
@@ -132,7 +172,17 @@ class _Emitter:
     # Loops over samples, blocks and positions ----------------------------------------------
 
     def emit(self, call: CallArguments) -> None:
-        f, tile = self.f, self.k.tile
+        f, k, tile = self.f, self.k, self.k.tile
+        blocks = len(k.weights.blocks)
+        units = Units.of(f, call, k.tiles if k.divided else 1, blocks, divided=k.divided)
+        weighed = WeighedUnits(
+            f, blocks, k.weights.blocks[0], units.outer_count, (call.begin, call.end)
+        )
+        some_blocks = weighed.outer if k.divided and not k.rows_outermost else (0, blocks)
+
+        def some(block: _Block) -> Bounds | None:
+            return weighed.inner(block.number, block.vectors) if k.divided else None
+
         # What is left of a small batch is taken in tiles of half the size, and so on.
         sizes = [tile.samples >> k for k in range(tile.samples.bit_length())]
         ends = [f.sub(call.count, f.integer("srem", call.count, n)) for n in sizes[:-1]]
@@ -148,34 +198,51 @@ class _Emitter:
                 f.loop(end, one, start=start, step=size)
                 start = end
 
-        if self.k.weights.size * self.element.size > KEPT_WEIGHTS:
-            self._each_block(
-                lambda block: samples(
-                    lambda s, n: self._rows(s, n, lambda rows: self._columns(rows, block))
-                )
-            )
-        else:
-            samples(
-                lambda s, n: self._rows(
-                    s,
-                    n,
-                    lambda rows: self._each_block(lambda block: self._columns(rows, block)),
-                )
-            )
+        if k.blocks_outermost:
 
-    def _each_block(self, body: Callable[[_Block], None]) -> None:
-        """Run the body for every block of output channels: groups of equal blocks in a loop."""
+            def each(block: _Block) -> None:
+                tiles = some(block)
+                samples(
+                    lambda s, n: self._rows(s, n, tiles, lambda rows: self._columns(rows, block))
+                )
+
+            self._each_block(some_blocks, each)
+        elif k.rows_outermost:
+
+            def row(rows: _Rows) -> None:
+                tile = self._tile_number(rows) if k.divided else 0
+                self._each_block(units.inner(tile), lambda block: self._columns(rows, block))
+
+            tiles = units.outer if k.divided else None
+            samples(lambda s, n: self._rows(s, n, tiles, row))
+        else:
+
+            def columns(rows: _Rows) -> None:
+                self._each_block(
+                    some_blocks,
+                    lambda block: self._columns(replace(rows, tiles=some(block)), block),
+                )
+
+            samples(lambda s, n: self._rows(s, n, None, columns))
+
+    def _tile_number(self, rows: _Rows) -> Index:
+        """Return which of the tiles along the first axis it is."""
+        position = rows.place.steps[0]
+        return _divide(self.f, position, self.k.tile_extent(0, rows.runs[0].count))
+
+    def _each_block(self, bounds: Bounds, body: Callable[[_Block], None]) -> None:
+        """Run the body for some blocks of output channels: groups of equal blocks in a loop."""
         for size, first, count in self.block_groups:
-            self._equal_blocks(size, first, count, body)
+            self._equal_blocks(size, first, within(self.f, bounds, first, count), body)
 
     def _equal_blocks(
-        self, size: int, first: int, count: int, body: Callable[[_Block], None]
+        self, size: int, first: int, bounds: Bounds, body: Callable[[_Block], None]
     ) -> None:
         """Run the body for blocks of the same size, which follow one another."""
         f, weights = self.f, self.k.weights
         width = size * weights.lanes
         channel = sum(weights.blocks[:first]) * weights.lanes
-        starts = weights.starts[first : first + count]
+        starts = weights.starts[first:]
         step = width * weights.taps * weights.reduction
 
         def one(i: Index, _: object) -> None:
@@ -186,13 +253,19 @@ class _Emitter:
                     f.at(self.w, offset, self.element),
                     f.add(channel, f.mul(i, width)),
                     f.entry(starts, i),
+                    f.add(first, i),
                 )
             )
 
-        f.loop(count, one)
+        f.loop(bounds[1], one, start=bounds[0])
 
-    def _rows(self, sample: Index, samples: int, body: Callable[[_Rows], None]) -> None:
-        """Run the body for every combination of runs, and every row (tile of rows) of it."""
+    def _rows(
+        self, sample: Index, samples: int, tiles: Bounds | None, body: Callable[[_Rows], None]
+    ) -> None:
+        """Run the body for every combination of runs, and every row (tile of rows) of it.
+
+        Of the tiles along the first axis, some may be asked for.
+        """
         f, x, y = self.f, self.k.x, self.k.y
         for runs in itertools.product(*self.k.axes):
             start = _Place(
@@ -200,7 +273,7 @@ class _Emitter:
                 f.add(y.origin, f.mul(sample, y.size)),
                 tuple(f.add(t.origin, f.mul(sample, t.size)) for t in self.k.tensors),
             )
-            self._row_axes(runs, 0, _Rows(runs, samples, 1, start), body)
+            self._row_axes(runs, 0, _Rows(runs, samples, 1, start, tiles), body)
 
     def _row_axes(
         self, runs: tuple[Run, ...], axis: int, rows: _Rows, body: Callable[[_Rows], None]
@@ -208,21 +281,39 @@ class _Emitter:
         if axis >= len(runs) - 1:
             body(rows)
             return
-        is_last_row_axis = axis == len(runs) - 2
-        tile_rows = self.k.tile.rows if is_last_row_axis else 1
-        run = runs[axis]
-        whole = run.count // tile_rows * tile_rows
 
         def one(height: int) -> LoopBody:
             def loop_body(i: Index, _: object) -> None:
                 place = self._advance(rows.place, runs, axis, i)
-                self._row_axes(runs, axis + 1, _Rows(runs, rows.samples, height, place), body)
+                inner = _Rows(runs, rows.samples, height, place, rows.tiles)
+                self._row_axes(runs, axis + 1, inner, body)
 
             return loop_body
 
-        self.f.loop(whole, one(tile_rows), step=tile_rows)
-        if run.count > whole:
-            one(run.count - whole)(whole, [])
+        self._axis(rows, axis, one)
+
+    def _axis(self, rows: _Rows, axis: int, one: Callable[[int], LoopBody]) -> None:
+        """Emit the tiles along an axis: all of them, or those of the first axis that are asked for.
+
+        The tile at the end may have fewer positions; ``one`` returns the body for so many.
+        """
+        f, count = self.f, rows.runs[axis].count
+        size = self.k.tile_extent(axis, count)
+        whole = count // size * size
+        if axis or rows.tiles is None:
+            f.loop(whole, one(size), step=size)
+            if count > whole:
+                one(count - whole)(whole, [])
+            return
+        first, last = rows.tiles
+        stop = f.minimum(f.mul(last, size), whole)
+        f.loop(stop, one(size), start=f.mul(first, size), step=size)
+        if count > whole:
+            rest = whole // size
+            reached = f.compare("sgt", f.value(last), rest)
+            begun = f.compare("sle", f.value(first), rest)
+            with f.when(f.integer("and", reached, begun)):
+                one(count - whole)(whole, [])
 
     def _advance(self, place: _Place, runs: tuple[Run, ...], axis: int, i: Index) -> _Place:
         """Return the place of the i-th position of a run along an axis."""
@@ -245,9 +336,6 @@ class _Emitter:
             self._tile(rows, rows.place, 1, block)
             return
         axis = len(runs) - 1
-        run = runs[axis]
-        width = min(self.k.tile.columns, run.count)
-        whole = run.count // width * width
 
         def one(columns: int) -> LoopBody:
             def loop_body(i: Index, _: object) -> None:
@@ -255,9 +343,7 @@ class _Emitter:
 
             return loop_body
 
-        self.f.loop(whole, one(width), step=width)
-        if run.count > whole:
-            one(run.count - whole)(whole, [])
+        self._axis(rows, axis, one)
 
     # The tile -------------------------------------------------------------------------------
 
@@ -464,6 +550,7 @@ class _Block:
     channel: Index
     start: Index
     """First input channel."""
+    number: Index
 
 
 @dataclass(frozen=True)
@@ -485,6 +572,8 @@ class _Rows:
     samples: int
     height: int
     place: _Place
+    tiles: Bounds | None
+    """Tiles along the first axis that are asked for; None: all."""
 
 
 @dataclass(frozen=True)

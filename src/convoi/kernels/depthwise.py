@@ -19,6 +19,7 @@ import numpy as np
 from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.expression import IDENTITY, Expression
+from convoi.kernels.sharing import Bounds, Units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 
 UNROLLED_PRODUCTS = 96
 """Multiply-adds that the innermost loop may hold."""
+WAITING = 4
+"""Multiply-adds of other kernels that take as long as one of these, where memory is far."""
+STRIP = 4
+"""The most rows that are computed for one vector of channels before the next: they share rows of x
+in the first-level cache, and a thread needs few rows that another one has written."""
 
 
 def depthwise_indices(channels: int, taps: int, lanes: int) -> NDArray[np.int64]:
@@ -56,24 +62,62 @@ class DepthwiseCorrelate(Kernel):
     bias: bool = False
     epilogue: Expression = IDENTITY
     tensors: tuple[Layout, ...] = ()
+    divided: bool = False
+    """Whether threads may share the strips of rows and the vectors of channels."""
+    by_channels: bool = False
+    """Whether they share the vectors of channels alone, as they share those of x."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
         return 3 + self.bias + len(self.tensors)
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over samples, vectors of channels, runs and rows."""
+    @property
+    def strips(self) -> int:
+        """Strips of adjacent positions of the first of several axes."""
+        if self.by_channels or len(self.axes) < 2:
+            return 1
+        return -(-self.axes[0][0].count // STRIP)
 
-        def one(s: Index, b: Index) -> None:
+    @property
+    def units(self) -> int:
+        """Strips of rows times vectors of channels."""
+        return self.strips * self.y.blocks if self.divided else 1
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds of a sample, which wait for loads as often as not."""
+        return WAITING * self.y.positions * self.y.stride * int(np.prod(self.kernel, dtype=int))
+
+    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
+        """Emit the loops over samples, strips, vectors of channels, runs and rows."""
+
+        def one(s: Index, b: Index, rows: Bounds | None) -> None:
             lane = f.mul(b, self.y.lanes)
             for runs in itertools.product(*self.axes):
                 layouts = (self.x, *self.tensors, self.y)
                 starts = [
                     f.add(f.add(layout.origin, lane), f.mul(s, layout.size)) for layout in layouts
                 ]
-                self._rows(f, pointers, runs, 0, starts, b)
+                self._rows(f, pointers, runs, 0, starts, b, rows)
 
-        f.loop(call.count, lambda s, _: f.loop(self.y.blocks, lambda b, _: one(s, b)))
+        units = Units.of(f, call, self.strips, self.y.blocks, divided=True)
+
+        def strips(s: Index, _: object) -> None:
+            count = self.axes[0][0].count if self.axes else 1
+            size = -(-count // self.strips)
+
+            def strip(i: Index, _: object) -> None:
+                first = f.mul(i, size)
+                rows = (first, f.minimum(f.add(first, size), count)) if self.strips > 1 else None
+                low, high = units.inner(i)
+                f.loop(high, lambda b, _: one(s, b, rows), start=low)
+
+            f.loop(units.outer[1], strip, start=units.outer[0])
+
+        def blocks(s: Index, _: object) -> None:
+            f.loop(self.y.blocks, lambda b, _: one(s, b, None))
+
+        f.loop(call.count, strips if self.divided else blocks)
 
     def _rows(  # noqa: PLR0917 - the state of the loops
         self,
@@ -83,8 +127,9 @@ class DepthwiseCorrelate(Kernel):
         axis: int,
         starts: list[Index],
         block: Index,
+        rows: Bounds | None = None,
     ) -> None:
-        """Emit the loops over the positions of an axis and of those after it."""
+        """Emit the loops over the positions of an axis (or some of them), and of those after it."""
         if axis == len(runs):
             self._tile(f, pointers, runs, starts, 1, block)
             return
@@ -103,9 +148,11 @@ class DepthwiseCorrelate(Kernel):
             ]
 
         if axis < len(runs) - 1:
+            start, stop = rows or (0, run.count)
             f.loop(
-                run.count,
+                stop,
                 lambda i, _: self._rows(f, pointers, runs, axis + 1, advanced(i), block),
+                start=start,
             )
             return
         width = min(self.columns, run.count)

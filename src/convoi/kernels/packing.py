@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from convoi.codegen.builder import Function
     from convoi.codegen.types import Index, Value
     from convoi.kernels.layout import Layout
+    from convoi.kernels.sharing import Bounds
 
 AXIS_FIELDS = ("flip", "shift", "cut_low", "cut_high")
 """Words of a sample's record for each spatial axis."""
+SHARED_ELEMENTS = 1 << 14
+"""Elements of a sample from which threads share the packing of one: it takes 1 us then."""
 
 
 def sample_record(rank: int, *, augment: bool) -> np.dtype[np.void]:
@@ -86,6 +89,17 @@ class Pack(Kernel):
             message = f"Arrays of {self.source_dtype} cannot be packed; convert them before."
             raise ValueError(message)
 
+    @property
+    def units(self) -> int:
+        """Positions along the first of several axes, where a sample has many elements."""
+        large = self.target.size >= SHARED_ELEMENTS and not self.augment
+        return self.target.spatial[0] if large and len(self.target.spatial) > 1 else 1
+
+    @property
+    def work(self) -> int:
+        """What reading and writing its elements takes, in multiply-adds."""
+        return 16 * self.target.positions * self.target.stride
+
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loop over samples."""
         array, geometry, samples, scale, shift, output = pointers
@@ -111,7 +125,8 @@ class Pack(Kernel):
             sample = Sample(f, f.at(output, f.mul(i, target.size), target.element), target)
             address = f.at(array, start, I8)
             reader = RowReader(rows, address, strides[1], sample, affine, patterns)
-            _read(reader, axes, 0, 0, target.origin)
+            some = (call.begin, call.end) if self.units > 1 else None
+            _read(reader, axes, 0, (0, target.origin), some)
             if self.augment:
                 _cut(sample, f.at(record, 1, I64), 0, target.origin)
 
@@ -172,9 +187,19 @@ def _moved(f: Function, fields: Value, step: Value, extent: int) -> tuple[Axis, 
     return Axis(moved_step, low, high, flip), f.sub(end, f.mul(shift, moved_step))
 
 
-def _read(reader: RowReader, axes: Sequence[Axis], number: int, at: Index, element: Index) -> None:
-    """Read an axis and those behind it; what lies outside of the source is zero."""
+def _read(
+    reader: RowReader,
+    axes: Sequence[Axis],
+    number: int,
+    places: tuple[Index, Index],
+    some: Bounds | None = None,
+) -> None:
+    """Read an axis and those behind it, or some of its positions; the rest is zero.
+
+    Places are bytes from the source and the element of the target.
+    """
     f, target = reader.target.f, reader.target
+    at, element = places
     if number == len(axes):
         reader.position(at, element)
         return
@@ -186,10 +211,11 @@ def _read(reader: RowReader, axes: Sequence[Axis], number: int, at: Index, eleme
         return
 
     def one(p: Index, _: list[Value]) -> None:
-        source, place = f.add(at, f.mul(p, axis.step)), f.add(element, f.mul(p, step))
-        _read(reader, axes, number + 1, source, place)
+        there = f.add(at, f.mul(p, axis.step)), f.add(element, f.mul(p, step))
+        _read(reader, axes, number + 1, there)
 
-    f.loop(axis.high, one, start=axis.low)
+    start, stop = some or (axis.low, axis.high)
+    f.loop(stop, one, start=start)
 
 
 def _cut(target: Sample, fields: Value, number: int, element: Index) -> None:

@@ -7,13 +7,36 @@ channels and walks through memory as it walks through taps and input channels.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakValueDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable
+
+Indices: TypeAlias = NDArray[np.int64]
+
+
+def _shared(method: Callable[[WeightLayout], Indices]) -> Callable[[WeightLayout], Indices]:
+    """Return a method whose result equal layouts share, as long as one of them is in use.
+
+    Networks repeat layers; the indices take twice the memory of the weights.
+    """
+    known: WeakValueDictionary[WeightLayout, Indices] = WeakValueDictionary()
+
+    @functools.wraps(method)
+    def once(layout: WeightLayout) -> Indices:
+        found = known.get(layout)
+        if found is None:
+            found = known[layout] = method(layout)
+            found.flags.writeable = False
+        return found
+
+    return once
 
 
 @dataclass(frozen=True)
@@ -72,7 +95,7 @@ class WeightLayout:
         """Return the element at which a block begins."""
         return sum(self.blocks[:block]) * self.lanes * self.taps * self.reduction
 
-    def coordinates(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def coordinates(self) -> tuple[Indices, Indices, Indices]:
         """Return (output channel, tap, input channel) of every packed element; -1 for padding."""
         outputs, taps, inputs = [], [], []
         first = 0
@@ -96,7 +119,8 @@ class WeightLayout:
         k[padding] = -1
         return k, t, c
 
-    def forward_indices(self) -> NDArray[np.int64]:
+    @_shared
+    def forward_indices(self) -> Indices:
         """Return the flat index in weights ``(K, C/groups, *taps)`` of every packed element.
 
         Padding is -1. Here ``outputs`` are K and ``inputs`` are C.
@@ -106,7 +130,8 @@ class WeightLayout:
         flat = (k * per_group + c % per_group) * self.taps + t
         return np.where(k < 0, -1, flat)
 
-    def backward_indices(self) -> NDArray[np.int64]:
+    @_shared
+    def backward_indices(self) -> Indices:
         """Return the same for the gradient with respect to the input.
 
         Here ``outputs`` are C and ``inputs`` are K: the roles are exchanged.

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import Ahead, CallArguments, Kernel
 from convoi.kernels.expression import IDENTITY, Expression
+from convoi.kernels.sharing import Bounds, Units, within
 from convoi.kernels.winograd_forms import FORMS, Place, apply_along
 from convoi.kernels.winograd_tiles import (
     Block,
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
 
     from convoi.codegen.builder import Function
     from convoi.kernels.layout import Layout
+
+BY_CHANNELS_BYTES = 1 << 20
+"""Transformed weights from which each thread reads a part of them for all tiles, instead of all for
+some tiles, and transforms all inputs: that is a hundredth of the products then."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ class WinogradCorrelate(Kernel):
     epilogue: Expression = IDENTITY
     tensors: tuple[Layout, ...] = ()
     ahead: tuple[Ahead, ...] = ()
+    divided: bool = False
+    """Whether threads may share the blocks of tiles and of output channels."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
@@ -92,16 +99,62 @@ class WinogradCorrelate(Kernel):
         """Elements of scratch memory."""
         return self.tiling.input_scratch(self.x) + self.tiling.scratch(self.y)
 
+    @property
+    def units(self) -> int:
+        """Rows of blocks of tiles (in one row of tiles: blocks) times blocks of channels."""
+        return self.tiling.strips * len(self.product.blocks) if self.divided else 1
+
+    @property
+    def by_channels(self) -> bool:
+        """Whether threads share the channels first, so that each reads few of many weights."""
+        taps = self.tiling.positions * self.tiling.parts
+        size = taps * self.x.channels * self.y.stride * self.y.element.size
+        return self.divided and size >= BY_CHANNELS_BYTES and len(self.product.blocks) > 1
+
+    def _channels(self, f: Function, call: CallArguments, strip: Index) -> Bounds:
+        """Return the blocks of channels that a call does in a strip.
+
+        By channels, unit ``block * strips + strip`` is one block in one strip.
+        """
+        strips = self.tiling.strips
+        if not self.by_channels:
+            return Units.of(f, call, strips, len(self.product.blocks), divided=True).inner(strip)
+
+        def block(unit: Index) -> Index:
+            above = f.add(unit, f.sub(strips - 1, strip))
+            return above if strips == 1 else f.integer("udiv", above, strips)
+
+        return block(call.begin), block(call.end)
+
+    @property
+    def work(self) -> int:
+        """Products of a sample, and half as much for transforms."""
+        rows, columns = self.tiling.tiles
+        taps = self.tiling.positions * self.tiling.parts
+        return 3 * rows * columns * taps * self.x.channels * self.y.stride // 2
+
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loop over blocks: transform, multiply, transform back."""
         x, u, *rest = pointers
         bias = rest.pop(0) if self.bias else None
         y, scratch = rest.pop(), rest.pop()
         tensors, later = rest[: len(self.tensors)], rest[len(self.tensors) :]
-        walk = BlockWalk(f, self.tiling)
+        units = Units.of(
+            f, call, self.tiling.strips, len(self.product.blocks), divided=self.divided
+        )
+        strips = units.outer if self.divided and not self.by_channels else None
+        walk = BlockWalk(f, self.tiling, strips)
         form = FORMS[self.tiling.form]
 
         def one(block: Block) -> None:
+            if not self.divided:
+                some(block, None)
+                return
+            channels = self._channels(f, call, walk.strip(block))
+            with f.when(f.compare("slt", f.value(channels[0]), channels[1])):
+                some(block, channels)
+
+        def some(block: Block, channels: Bounds | None) -> None:
             read = replace(block, columns=block.columns + self.tiling.beyond)
             planes = (scratch, self.tiling.input_plane(self.x))
             transform_tiles(walk, read, x, self.x, self.offset, form.input, planes)
@@ -110,8 +163,8 @@ class WinogradCorrelate(Kernel):
             streams.append(Stream(y, self.y, write=True))
             streams += following(f, self.ahead, later, call.count)
             prefetch = prefetch_ahead(f, self.tiling, block, streams)
-            self._multiply(f, block, (u, scratch, products), prefetch)
-            self._transform_back(walk, block, products, bias, tensors, y)
+            self._multiply(f, block, channels, (u, scratch, products), prefetch)
+            self._transform_back(walk, block, channels, products, bias, tensors, y)
 
         walk.blocks(call.count, one)
 
@@ -119,10 +172,11 @@ class WinogradCorrelate(Kernel):
         self,
         f: Function,
         block: Block,
+        some: Bounds | None,
         memory: tuple[Value, Value, Value],
         prefetch: Callable[[Index], None],
     ) -> None:
-        """Emit M[f] = V[f] U[f] for all transformed positions f."""
+        """Emit M[f] = V[f] U[f] for all transformed positions f, and some blocks of channels."""
         u, v, products = memory
         element, lanes = self.y.element, self.y.lanes
         channels = self.x.channels * self.tiling.parts
@@ -133,7 +187,7 @@ class WinogradCorrelate(Kernel):
             v_here = f.at(v, f.mul(number, self.tiling.input_plane(self.x)), element)
             m_here = f.at(products, f.mul(number, self.tiling.plane(self.y)), element)
             u_here = f.at(u, f.mul(number, channels * self.y.stride), element)
-            first = 0
+            first = number_of_block = 0
             for size, repeated in group_sizes:
                 width = size * lanes
                 u_group = f.at(u_here, first * channels, element)
@@ -156,8 +210,10 @@ class WinogradCorrelate(Kernel):
                         lambda t, tiles: self._tile(f, size, tiles, t, u_block, v_here, m_block),
                     )
 
-                f.loop(repeated, one_block)
+                bounds = within(f, some, number_of_block, repeated) if some else (0, repeated)
+                f.loop(bounds[1], one_block, start=bounds[0])
                 first += repeated * width
+                number_of_block += repeated
 
         f.loop(self.tiling.positions, one_position)
 
@@ -200,6 +256,7 @@ class WinogradCorrelate(Kernel):
         self,
         walk: BlockWalk,
         block: Block,
+        some: Bounds | None,
         products: Value,
         bias: Value | None,
         tensors: Sequence[Value],
@@ -213,6 +270,12 @@ class WinogradCorrelate(Kernel):
         layouts = (*self.tensors, layout)
         rank = len(layout.spatial)
         places = list(itertools.product(range(form.size), repeat=rank))
+        begin: Index = 0
+        end: Index = layout.stride
+        if some is not None:
+            # All blocks but the last one have as many channels as the first.
+            width = self.product.blocks[0] * layout.lanes
+            begin, end = (f.minimum(f.mul(b, width), layout.stride) for b in some)
 
         def one(place: TilePlace) -> None:
             none = (0,) * rank
@@ -234,7 +297,7 @@ class WinogradCorrelate(Kernel):
                 ]
                 self._store(f, values, validity, shift, ends)
 
-            f.loop(layout.stride, channels, step=layout.lanes)
+            f.loop(end, channels, start=begin, step=layout.lanes)
 
         walk.tiles(block, one)
 

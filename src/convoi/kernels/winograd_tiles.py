@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from convoi.codegen.builder import Function
     from convoi.kernels.base import Ahead
     from convoi.kernels.layout import Layout
+    from convoi.kernels.sharing import Bounds
 
 
 ODD_LINES = 8
@@ -60,6 +61,14 @@ class Tiling:
     def block(self) -> int:
         """Tiles of a block."""
         return self.samples * self.rows * self.columns
+
+    @property
+    def strips(self) -> int:
+        """Rows of blocks of a sample, or blocks if they lie in one row; 1 if a block is larger."""
+        rows, columns = self.tiles
+        if self.samples > 1:
+            return 1
+        return -(-rows // self.rows) if rows > 1 else -(-columns // self.columns)
 
     @property
     def positions(self) -> int:
@@ -140,9 +149,11 @@ class TilePlace:
 class BlockWalk:
     """The loops over blocks of tiles, and over the tiles of a block."""
 
-    def __init__(self, f: Function, tiling: Tiling) -> None:
+    def __init__(self, f: Function, tiling: Tiling, strips: Bounds | None = None) -> None:
         self.f = f
         self.tiling = tiling
+        self.strips = strips
+        """Which of the strips are walked through; None: all."""
 
     def blocks(self, count: Value, body: Callable[[Block], None]) -> None:
         """Run the body for every block of some samples.
@@ -159,23 +170,55 @@ class BlockWalk:
             body(Block(sample, row, column, samples, height, width, tiles))
 
         def column_blocks(sample: Index, samples: Index, row: Index, height: int) -> None:
-            whole = columns // tiling.columns * tiling.columns
-            f.loop(whole, lambda c, _: one(sample, samples, row, c, height), step=tiling.columns)
-            if columns > whole:
-                one(sample, samples, row, whole, height)
+            self._each(
+                columns,
+                tiling.columns,
+                None if rows > 1 else self.strips,
+                lambda c, _: one(sample, samples, row, c, height),
+            )
 
         def row_blocks(sample: Index, samples: Index) -> None:
-            whole = rows // tiling.rows * tiling.rows
-            f.loop(
-                whole, lambda r, _: column_blocks(sample, samples, r, tiling.rows), step=tiling.rows
+            self._each(
+                rows,
+                tiling.rows,
+                self.strips if rows > 1 else None,
+                lambda r, height: column_blocks(sample, samples, r, height),
             )
-            if rows > whole:
-                column_blocks(sample, samples, whole, rows - whole)
 
         def samples_at(sample: Index) -> Index:
             return 1 if tiling.samples == 1 else f.minimum(f.sub(count, sample), tiling.samples)
 
         f.loop(count, lambda s, _: row_blocks(s, samples_at(s)), step=tiling.samples)
+
+    def strip(self, block: Block) -> Index:
+        """Return the number of a block's strip."""
+        rows, _ = self.tiling.tiles
+        if rows > 1:
+            return _quotient(self.f, block.row, self.tiling.rows)
+        return _quotient(self.f, block.column, self.tiling.columns)
+
+    def _each(
+        self, count: int, size: int, strips: Bounds | None, body: Callable[[Index, int], None]
+    ) -> None:
+        """Run the body for runs of so many items, or for some of the runs; the last has the rest.
+
+        The body gets the first item of a run and its size.
+        """
+        f = self.f
+        whole = count // size * size
+        if strips is None or count <= size:
+            f.loop(whole, lambda i, _: body(i, size), step=size)
+            if count > whole:
+                body(whole, count - whole)
+            return
+        first, last = strips
+        stop = f.minimum(f.mul(last, size), whole)
+        f.loop(stop, lambda i, _: body(i, size), start=f.mul(first, size), step=size)
+        if count > whole:
+            reached = f.compare("sgt", f.value(last), whole // size)
+            begun = f.compare("sle", f.value(first), whole // size)
+            with f.when(f.integer("and", reached, begun)):
+                body(whole, count - whole)
 
     def tiles(self, block: Block, body: Callable[[TilePlace], None]) -> None:
         """Run the body for every tile of a block."""

@@ -11,7 +11,9 @@ import numpy as np
 
 from convoi.errors import CompilationError
 from convoi.runtime.buffers import ALIGNMENT, address_of, aligned_zeros, round_up
-from convoi.runtime.tables import ARGUMENT, CALL, MAX_ARGUMENTS, PROGRAM, SEGMENT
+from convoi.runtime.pacing import Pace
+from convoi.runtime.plan_tables import call_table, program_table, segment_table, stage_table
+from convoi.runtime.tables import ARGUMENT, CALL, COUNTERS, MAX_ARGUMENTS, PROGRAM, SEGMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from convoi.runtime.threads import Pool
 
 
+SHARED_WASTE = 1.25
+"""Batches of few samples: threads share each call, instead of taking samples, where the thread with
+the most samples had so many times the average."""
 _EMPTY_RUNS = 5
 """Runs of an empty program, to know what calling native code takes."""
 
@@ -34,6 +39,8 @@ class Space(Enum):
     """The samples of a batch: grows with it."""
     THREAD = "thread"
     """A thread: activations of the convoy that it is working on."""
+    TEAM = "team"
+    """Threads that share every call: activations of one sample, each in memory of its own."""
     CHUNK = "chunk"
     """A chunk of the batch: sums over its samples."""
     EXTERNAL = "external"
@@ -47,6 +54,8 @@ class Buffer:
     name: str
     space: Space
     bytes: int
+    private: bool = False
+    """In the space of threads: whether each has its own even if they work on the same convoy."""
 
     @property
     def unit_bytes(self) -> int:
@@ -67,6 +76,8 @@ class Argument:
     """Bytes from one chunk to the next, in buffers that are not chunked themselves."""
     whole: bool = False
     """In chunk buffers: whether it leads to the first chunk's part, whoever calls."""
+    apart: int | None = None
+    """In buffers of threads: the offset in the team's buffer, where threads share every call."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,13 @@ class KernelCall:
     arguments: tuple[Argument, ...]
     kernel: str = ""
     """What the kernel is called in reports."""
+    units: int = 1
+    """Units of its work that threads may share."""
+    shares: int = 1
+    """The most threads that are worth it: fewer than the units where those are small."""
+    clears: bool = False
+    """Whether it prepares memory that values use in turn. Threads may begin the next call without
+    waiting for it, and where values have memory of their own it is left out."""
 
     def __post_init__(self) -> None:
         """Check that the executor can pass so many pointers."""
@@ -110,6 +128,11 @@ class Segment:
     extent: Extent = Extent.BATCH
     units: int = 1
     """Units of a fixed extent."""
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it runs over units known when the program is made."""
+        return self.extent is Extent.FIXED
 
     @property
     def fixed_chunks(self) -> int:
@@ -158,6 +181,13 @@ class Plan:
         """Return the bytes that an instance allocates for so many units of a space."""
         return sum(b.unit_bytes * units for b in self.buffers if b.space is space)
 
+    @property
+    def shareable(self) -> bool:
+        """Whether threads may share its calls: nothing is summed over chunks, or runs once."""
+        return self.chunking.most is None and all(
+            segment.extent is Extent.BATCH for segment in self.segments
+        )
+
     def sums(self, samples: int) -> int:
         """Return over how many chunks of a batch an instance holds sums."""
         return 1 if self.chunking.most is None else self.chunking.count(samples, 1)
@@ -185,7 +215,7 @@ class Instance:
         self.threads = threads
         self._buffers = {buffer.name: buffer for buffer in plan.buffers}
         self._number = {name: i for i, name in enumerate(self._buffers)}
-        self._calls = _call_table(plan)
+        self._calls = call_table(plan)
         self._labels: dict[str, list[int]] = {}
         # A function stays loaded as long as its address is held, which a table does not do.
         self._replaced: dict[str, int] = {}
@@ -198,11 +228,25 @@ class Instance:
             [self._buffers[a.buffer].space is Space.BATCH for a in arguments], bool
         )
         self._arguments = self._argument_table(arguments)
-        self._segments = _segment_table(plan)
-        self._program = _program_table(self._segments, self._calls, self._arguments)
+        self._segments = segment_table(plan)
+        self._program = program_table(self._segments, self._calls, self._arguments)
+        self._apart = np.array([a.apart is not None for a in arguments], bool)
+        self._stages, shared = stage_table(
+            plan, threads, self._segments, apart=bool(self._apart.any())
+        )
+        self._shareable = shared and plan.shareable
+        self._pace = Pace()
+        self._shared = False
+        """Whether threads may share the calls of the prepared batch."""
+        self._team = False
+        """Whether they do in the next run."""
+        self._team_arguments = self._arguments
+        self._shared_counters = aligned_zeros(COUNTERS.line * (1 + threads), "int64")
+        self._program[PROGRAM.stages] = address_of(self._stages)
+        self._program[PROGRAM.counters] = address_of(self._shared_counters)
         self._address = address_of(self._program)
         # Single words are written through these several times as quickly as through NumPy.
-        self._argument_words = self._arguments.reshape(-1).data
+        self._argument_words = self._bound_words = self._arguments.reshape(-1).data
         self._segment_words = self._segments.reshape(-1).data
         self._external = {
             buffer.name: self._bases_of(buffer.name)
@@ -280,7 +324,8 @@ class Instance:
             if buffer.space is Space.CHUNK and not argument.whole:
                 row[ARGUMENT.per_chunk] = buffer.unit_bytes
             if buffer.space is Space.THREAD:
-                row[ARGUMENT.per_thread] = buffer.unit_bytes
+                per = ARGUMENT.per_thread if buffer.private else ARGUMENT.per_team
+                row[per] = buffer.unit_bytes
         return table
 
     def _refresh(self) -> None:
@@ -301,14 +346,57 @@ class Instance:
                 if segment.extent is Extent.BATCH:
                     row[SEGMENT.samples] = samples
                     row[SEGMENT.chunks] = chunking.count(samples, segment.convoy)
+                    row[SEGMENT.granule] = segment.granule
+                    if chunking.most is None and row[SEGMENT.chunks] < self.threads:
+                        row[SEGMENT.chunks] = max(1, min(samples, self.threads))
+                        row[SEGMENT.granule] = 1
+            self._share(self._shareable and _wastes(samples, self.threads))
             self._most_chunks = int(self._segments[:, SEGMENT.chunks].max(initial=1))
             self._samples = samples
         return chunks
 
+    def _share(self, shared: bool) -> None:  # noqa: FBT001 - what it is about
+        """Let threads share the calls of the prepared batch, or take convoys."""
+        self._shared = shared
+        self._pace = Pace()
+        apart = shared and bool(self._apart.any())
+        self._team_arguments = self._placed_apart() if apart else self._arguments
+        for row, segment in zip(self._segments, self.plan.segments, strict=True):
+            row[SEGMENT.convoy] = 1 if apart else segment.convoy
+        self._set_team(shared)
+
+    def _placed_apart(self) -> NDArray[np.int64]:
+        """Return the table of arguments with the places where values lie apart."""
+        (buffer,) = (b.name for b in self.plan.buffers if b.space is Space.TEAM)
+        if buffer not in self._memory:
+            self._allocate(Space.TEAM, 1)
+        base = address_of(self._memory[buffer])
+        offsets = [a.apart for call in self.plan.calls for a in call.arguments]
+        arguments = self._arguments.copy()
+        arguments[self._apart, ARGUMENT.base] = [base + o for o in offsets if o is not None]
+        return arguments
+
+    def _set_team(self, team: bool) -> None:  # noqa: FBT001 - what it is about
+        """Let the next runs be those of a team, or not."""
+        self._team = team
+        arguments = self._team_arguments if team else self._arguments
+        self._program[PROGRAM.team] = self.threads if team else 0
+        self._program[PROGRAM.arguments] = address_of(arguments)
+        self._bound_words = arguments.reshape(-1).data
+
     def run(self, pool: Pool, external: Mapping[str, int]) -> None:
         """Run a prepared batch; external buffers are given by their addresses."""
+        if not self._shared:
+            self._bind(external)
+            pool.execute(self._address, min(self.threads, self._most_chunks))
+            return
+        team = self._pace.shares()
+        if team is not self._team:
+            self._set_team(team)
         self._bind(external)
-        pool.execute(self._address, min(self.threads, self._most_chunks))
+        start = perf_counter()
+        pool.execute(self._address, self.threads if team else min(self.threads, self._most_chunks))
+        self._pace.note(perf_counter() - start)
 
     def run_timed(self, pool: Pool, external: Mapping[str, int]) -> list[float]:
         """Run a prepared batch segment by segment; return the seconds that each took."""
@@ -318,6 +406,7 @@ class Instance:
         seconds = []
         for row in self._segments:
             program[PROGRAM.segments] = row.ctypes.data
+            self._shared_counters.fill(0)
             start = perf_counter()
             pool.execute(int(program.ctypes.data), self.threads)
             seconds.append(perf_counter() - start)
@@ -332,8 +421,10 @@ class Instance:
             The seconds of each call, in the order of the plan, and the samples that it handled.
             What it takes to call native code is left out.
         """
-        self._bind(external)
+        self._bind(external, self._argument_words)
         program = self._program.copy()
+        program[PROGRAM.team] = 0
+        program[PROGRAM.arguments] = address_of(self._arguments)
 
         def run() -> float:
             start = perf_counter()
@@ -352,55 +443,26 @@ class Instance:
                 one[:] = row
                 one[SEGMENT.first_call] += number
                 one[SEGMENT.calls] = one[SEGMENT.chunks] = 1
-                one[SEGMENT.samples] = samples
+                one[SEGMENT.next_chunk] = one[SEGMENT.chunks_done] = 0
+                one[SEGMENT.samples] = one[SEGMENT.convoy] = samples
                 found.append((max(run() - nothing, 0.0), samples))
         return found
 
-    def _bind(self, external: Mapping[str, int]) -> None:
+    def _bind(self, external: Mapping[str, int], words: memoryview | None = None) -> None:
         """Write the addresses of external buffers, and begin all segments anew."""
-        words = self._argument_words
+        words = self._bound_words if words is None else words
         for name, places in self._external.items():
             base = external[name]
             for word, offset in places:
                 words[word] = base + offset
+        if self._team:
+            self._shared_counters.fill(0)
+            return
         words = self._segment_words
         for word in self._counters:
             words[word] = 0
 
 
-def _call_table(plan: Plan) -> NDArray[np.int64]:
-    table = np.zeros((len(plan.calls), CALL.words), np.int64)
-    first = 0
-    for row, call in zip(table, plan.calls, strict=True):
-        row[CALL.kernel] = call.address
-        row[CALL.first_argument] = first
-        row[CALL.arguments] = len(call.arguments)
-        first += len(call.arguments)
-    return table
-
-
-def _segment_table(plan: Plan) -> NDArray[np.int64]:
-    size = len(plan.segments) * SEGMENT.words
-    table: NDArray[np.int64] = aligned_zeros(size, "int64").reshape(-1, SEGMENT.words)
-    first = 0
-    for row, segment in zip(table, plan.segments, strict=True):
-        row[SEGMENT.first_call] = first
-        row[SEGMENT.calls] = len(segment.calls)
-        row[SEGMENT.convoy] = segment.convoy
-        row[SEGMENT.granule] = segment.granule
-        if segment.extent is Extent.FIXED:
-            row[SEGMENT.samples] = segment.units
-            row[SEGMENT.chunks] = segment.fixed_chunks
-        first += len(segment.calls)
-    return table
-
-
-def _program_table(
-    segments: NDArray[np.int64], calls: NDArray[np.int64], arguments: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    table = np.zeros(PROGRAM.words, np.int64)
-    table[PROGRAM.segment_count] = len(segments)
-    table[PROGRAM.segments] = segments.ctypes.data
-    table[PROGRAM.calls] = calls.ctypes.data
-    table[PROGRAM.arguments] = arguments.ctypes.data
-    return table
+def _wastes(samples: int, threads: int) -> bool:
+    """Tell whether threads that take whole samples would wait for the one with the most."""
+    return samples > 0 and -(-samples // threads) * threads > SHARED_WASTE * samples

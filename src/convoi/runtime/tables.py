@@ -19,6 +19,10 @@ class _Program:
     segments: int = 1
     calls: int = 2
     arguments: int = 3
+    team: int = 4
+    """Threads that share every call; 0: each thread takes convoys of its own."""
+    stages: int = 5
+    counters: int = 6
     words: int = 8
 
 
@@ -33,6 +37,8 @@ class _Segment:
     """Samples that pass through the calls together."""
     granule: int = 5
     """Chunks begin at multiples of it."""
+    first_stage: int = 6
+    stages: int = 7
     next_chunk: int = 8
     chunks_done: int = 16
     words: int = 24
@@ -43,18 +49,51 @@ class _Call:
     kernel: int = 0
     first_argument: int = 1
     arguments: int = 2
+    units: int = 3
+    """Units of work that threads may share."""
     words: int = 4
 
 
 @dataclass(frozen=True)
+class _Stage:
+    """Calls that threads pass without waiting for each other."""
+
+    first_call: int = 0
+    calls: int = 1
+    parts: int = 2
+    """Into how many parts the units of each call are cut, for a thread each."""
+    words: int = 4
+
+
+@dataclass(frozen=True)
+class _Counters:
+    """Counters of a team: the first line, then a line for each part."""
+
+    done: int = 0
+    """Parts done so far."""
+    line: int = 8
+    """Words from one line to the next."""
+    claimed: int = 0
+    """In the line of a part: the last stage, counted from 1, of which somebody has taken it."""
+    present: int = 1
+    """In the line of a part: 1 if the thread that it is meant for takes part."""
+
+
+@dataclass(frozen=True)
 class _Argument:
-    """``base + first sample * per_sample + chunk * per_chunk + thread * per_thread``, in bytes."""
+    """Where a pointer leads, in bytes.
+
+    ``base + first sample * per_sample + chunk * per_chunk + team * per_team + thread * per_thread``
+
+    Threads that share each call are one team, and else each is one by itself.
+    """
 
     base: int = 0
     per_sample: int = 1
     per_chunk: int = 2
-    per_thread: int = 3
-    words: int = 4
+    per_team: int = 3
+    per_thread: int = 4
+    words: int = 5
 
 
 @dataclass(frozen=True)
@@ -64,11 +103,17 @@ class _Gate:
     stop: int = 2
     generation: int = 8
     active: int = 16
-    words: int = 24
+    sleepers: int = 24
+    mutex: int = 32
+    """Room for the largest of the systems' mutexes and condition variables, with some to spare."""
+    condition: int = 48
+    words: int = 64
 
 
 PROGRAM: Final = _Program()
 SEGMENT: Final = _Segment()
 CALL: Final = _Call()
+STAGE: Final = _Stage()
+COUNTERS: Final = _Counters()
 ARGUMENT: Final = _Argument()
 GATE: Final = _Gate()

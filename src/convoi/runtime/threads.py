@@ -12,10 +12,9 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from convoi.checks import check_integer
 from convoi.config import settings
+from convoi.runtime.buffers import address_of, aligned_zeros
 from convoi.runtime.tables import GATE
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -99,39 +98,47 @@ class NativeLoops:
     """Addresses of the executor's functions."""
 
     run: int
+    prepare: int
     execute: int
     work: int
-
-
-@dataclass
-class _Worker:
-    thread: threading.Thread
-    wake: threading.Semaphore
-    asleep: bool = False
+    serve: int
+    wake: int
 
 
 @dataclass
 class Pool:
-    """Threads that wait, in native code and then asleep, for programs to help with.
+    """Threads that wait in native code, awake and then asleep, for programs to help with.
 
     One program at a time has the workers; a program that finds them taken runs on its caller's
-    thread alone. Calls release the GIL. After a fork the child begins with no workers.
+    thread alone. Calls release the interpreter's lock, and workers never ask for it before they
+    end. After a fork the child begins with no workers.
     """
 
     loops: NativeLoops
-    _workers: list[_Worker] = field(default_factory=list)
+    _workers: list[threading.Thread] = field(default_factory=list)
     _busy: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._gate = np.zeros(GATE.words, np.int64)
-        self._gate_address = self._gate.ctypes.data
         integer, pointer = ctypes.c_int64, ctypes.c_void_p
         self._run = ctypes.CFUNCTYPE(None, pointer, integer)(self.loops.run)
+        self._prepare = ctypes.CFUNCTYPE(None, pointer)(self.loops.prepare)
         self._execute = ctypes.CFUNCTYPE(None, pointer, pointer)(self.loops.execute)
         self._work = ctypes.CFUNCTYPE(None, pointer, integer, integer)(self.loops.work)
+        self._serve = ctypes.CFUNCTYPE(None, pointer, integer, integer)(self.loops.serve)
+        self._wake = ctypes.CFUNCTYPE(None, pointer)(self.loops.wake)
+        self._begin()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget_workers)
+            os.register_at_fork(after_in_child=self._begin)
         atexit.register(self.close)
+
+    def _begin(self) -> None:
+        """Begin with no workers, and a gate that nobody knows."""
+        self._workers = []
+        self._busy = threading.Lock()
+        self._gate = aligned_zeros(GATE.words, "int64")
+        self._gate_address = address_of(self._gate)
+        self._gate_words = self._gate.data
+        self._prepare(self._gate_address)
 
     def execute(self, program: int, threads: int) -> None:
         """Run the program whose table lies at an address, on at most so many threads."""
@@ -139,61 +146,34 @@ class Pool:
             self._run(program, 0)
             return
         try:
-            self._wake(threads - 1)
-            self._gate[GATE.threads] = threads
+            if len(self._workers) < threads - 1:
+                self._start(threads - 1)
+            self._gate_words[GATE.threads] = threads
             self._execute(self._gate_address, program)
         finally:
             self._busy.release()
 
-    def _wake(self, workers: int) -> None:
-        """Let workers take part. Where no more can be started, the program does with fewer."""
-        with contextlib.suppress(RuntimeError):
-            while len(self._workers) < workers:
-                self._workers.append(self._start(len(self._workers) + 1))
-        for worker in self._workers[:workers]:
-            if worker.asleep:
-                worker.asleep = False
-                worker.wake.release()
-
-    def _start(self, number: int) -> _Worker:
-        wake = threading.Semaphore(0)
-        thread = threading.Thread(
-            target=self._serve, args=(number,), name=f"convoi-{number}", daemon=True
-        )
-        worker = _Worker(thread, wake)
-        worker.thread.start()
-        return worker
-
-    def _serve(self, number: int) -> None:
-        """Wait for programs: awake for a while, then asleep until woken."""
-        gate = self._gate
-        while not gate[GATE.stop]:
-            self._work(self._gate_address, number, IDLE_SPINS)
-            if number > len(self._workers):  # the list is appended to after the start
-                continue
-            worker = self._workers[number - 1]
-            worker.asleep = True
-            # While this thread waited for the interpreter's lock, a program may have begun whose
-            # caller took it for awake.
-            if gate[GATE.generation] % 2:
-                worker.asleep = False
-                continue
-            # A program that starts right here goes without this worker, and is right all the same.
-            worker.wake.acquire()
-
-    def _forget_workers(self) -> None:
-        self._workers = []
-        self._busy = threading.Lock()
-        self._gate = np.zeros(GATE.words, np.int64)
-        self._gate_address = self._gate.ctypes.data
+    def _start(self, workers: int) -> None:
+        """Have so many workers. Where no more can be started, programs do with fewer."""
+        while len(self._workers) < workers:
+            number = len(self._workers) + 1
+            arguments = (self._gate_address, number, IDLE_SPINS)
+            name = f"convoi-{number}"
+            thread = threading.Thread(target=self._serve, args=arguments, name=name, daemon=True)
+            # Listed first: an interrupt must not leave a worker behind whose number is free.
+            self._workers.append(thread)
+            try:
+                thread.start()
+            except RuntimeError:
+                self._workers.pop()
+                return
 
     def close(self) -> None:
         """Let all workers end; the next program starts new ones."""
         with self._busy:
-            workers, gate = self._workers, self._gate
-            gate[GATE.stop] = 1
-            for worker in workers:
-                worker.wake.release()
-            for worker in workers:
-                worker.thread.join()
-            self._forget_workers()
+            self._gate[GATE.stop] = 1
+            self._wake(self._gate_address)
+            for worker in self._workers:
+                if worker.ident is not None:
+                    worker.join()
+            self._begin()

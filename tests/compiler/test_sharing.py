@@ -1,0 +1,58 @@
+"""Layers whose work threads share: the same bits, however many threads there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from convoi.compiler import InferenceProgram
+from convoi.graph import INPUT, run
+from convoi.ops import Conv, Dense
+from tests.compiler.graphs import CPUS, network, on_cpu, relative_error
+from tests.strategies import graph_parameters
+
+if TYPE_CHECKING:
+    from convoi.config import Cpu
+    from convoi.ops import Operation
+
+LAYERS: dict[str, tuple[Operation, tuple[int, ...]]] = {
+    "rows of small weights": (Conv(40, (3, 3), (1, 1), ((1, 1),) * 2, (1, 1)), (3, 34, 33)),
+    "blocks of large weights": (Conv(150, (3, 3), (2, 2), ((1, 1),) * 2, (1, 1)), (40, 19, 19)),
+    "1x1": (Conv(70, (1, 1), (1, 1), ((0, 0),) * 2, (1, 1)), (33, 15, 17)),
+    "groups": (Conv(96, (3, 3), (1, 1), ((1, 1),) * 2, (1, 1), groups=3), (48, 20, 20)),
+    "depthwise": (Conv(70, (3, 3), (1, 1), ((1, 1),) * 2, (1, 1), groups=70), (70, 33, 33)),
+    "strided depthwise": (
+        Conv(70, (3, 3), (2, 2), ((1, 1),) * 2, (1, 1), groups=70),
+        (70, 65, 65),
+    ),
+    "one axis": (Conv(70, (5,), (2,), ((2, 2),), (1,)), (40, 301)),
+    "three axes": (Conv(20, (3, 3, 3), (1, 1, 1), ((1, 1),) * 3, (1,) * 3), (5, 9, 8, 11)),
+    "Winograd, rows of blocks": (Conv(40, (3, 3), (1, 1), ((1, 1),) * 2, (1, 1)), (24, 37, 35)),
+    "Winograd, blocks of channels": (Conv(100, (3, 3), (1, 1), ((1, 1),) * 2, (1, 1)), (90, 7, 7)),
+    "Winograd, one axis": (Conv(50, (3,), (1,), ((1, 1),), (1,)), (40, 333)),
+    "Winograd, long": (Conv(40, (21,), (1,), ((10, 10),), (1,)), (32, 150)),
+    "dense": (Dense(701), (512,)),
+}
+
+
+@CPUS
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_is_the_same_however_its_units_are_divided(cpu: Cpu, name: str) -> None:
+    op, shape = LAYERS[name]
+    graph = network(shape, op)
+    parameters = graph_parameters(graph, np.random.default_rng(0))
+    X = np.random.default_rng(1).standard_normal((3, *shape)).astype("float32")
+    want = run(graph, {INPUT: X.astype(float)}, parameters)[graph.outputs[0]]
+    with on_cpu(cpu):
+        found = {}
+        for threads in (1, 2, 3, 7):
+            program = InferenceProgram(graph, threads=threads)
+            program.load(parameters)
+            found[threads] = [program(X[:1]), program(X)]
+            assert program._first._shared is (threads in {2, 7})
+    assert relative_error(found[1][1], want) < 2e-5
+    assert np.array_equal(found[1][0], found[1][1][:1])
+    for outputs in found.values():
+        assert all(map(np.array_equal, outputs, found[1]))
