@@ -176,7 +176,7 @@ def test_values_lie_apart_and_halos_are_left_alone_where_threads_share(pool: Poo
 
 def test_calls_that_are_too_small_to_share_clear_what_they_need(pool: Pool) -> None:
     recorder = Recorder()
-    clear = replace(recorder.kernel("clear"), clears=True)
+    clear = replace(recorder.kernel("clear", Argument("thread")), clears=True)
     small, large = recorder.kernel("small"), recorder.kernel("large", units=2)
     run(pool, [Segment((clear, small, clear, large), convoy=1)])
     assert [call.kernel for call in recorder.calls[:2]] == ["clear", "small"]

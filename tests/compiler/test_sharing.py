@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from convoi.compiler import InferenceProgram
+from convoi.compiler import InferenceProgram, memory
 from convoi.graph import INPUT, run
-from convoi.ops import Conv, Dense
-from tests.compiler.graphs import CPUS, network, on_cpu, relative_error
+from convoi.ops import Conv, Dense, GlobalAveragePool, ReLU
+from tests.compiler.graphs import CPUS, network, on_cpu, relative_error, same_conv
 from tests.strategies import graph_parameters
 
 if TYPE_CHECKING:
@@ -56,3 +56,35 @@ def test_a_layer_is_the_same_however_its_units_are_divided(cpu: Cpu, name: str) 
     assert np.array_equal(found[1][0], found[1][1][:1])
     for outputs in found.values():
         assert all(map(np.array_equal, outputs, found[1]))
+
+
+@CPUS
+@pytest.mark.parametrize("apart", [0, 8 << 20])
+def test_layers_in_a_row_find_what_all_threads_wrote(
+    cpu: Cpu, apart: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "MOST_APART", apart)
+    graph = network(
+        (3, 96, 80),
+        same_conv(24, (3, 3)),
+        ReLU(),
+        same_conv(24, (3, 3), groups=24),
+        same_conv(40, (1, 1)),
+        ReLU(),
+        same_conv(32, (3, 3)),
+        GlobalAveragePool(),
+        Dense(10),
+    )
+    parameters = graph_parameters(graph, np.random.default_rng(0))
+    X = np.random.default_rng(1).standard_normal((2, 3, 96, 80)).astype("float32")
+    with on_cpu(cpu):
+        programs = [InferenceProgram(graph, threads=threads) for threads in (1, 2, 5)]
+        for program in programs:
+            program.load(parameters)
+        units = {c.kernel: c.units for c in programs[1]._compiled.plan.calls if c.units > 1}
+        assert {"Pack", "ClearHalo", "DepthwiseCorrelate"} <= units.keys()
+        for x in (X[:1], X[1:], X[:1]):
+            one, *others = [program(x) for program in programs]
+            assert all(np.array_equal(one, other) for other in others)
+    want = run(graph, {INPUT: X[:1].astype(float)}, parameters)[graph.outputs[0]]
+    assert relative_error(one, want) < 2e-5

@@ -29,30 +29,32 @@ def call_table(plan: Plan) -> NDArray[np.int64]:
 
 
 def stage_table(
-    plan: Plan, threads: int, segments: NDArray[np.int64], *, apart: bool
+    plan: Plan, threads: int, segments: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], bool]:
     """Return the stages of all segments, and whether any is shared; write where they begin.
 
     Calls that one thread makes, and that follow one another, are one stage; so is a call with those
-    that clear memory before it. The latter are left out of shared stages where values lie apart.
+    that clear memory before it. The latter are left out of shared stages if their value lies apart.
     """
     rows: list[list[int]] = []
     number = 0
     for record, segment in zip(segments, plan.segments, strict=True):
         record[SEGMENT.first_stage] = begun = len(rows)
-        joined = 0
+        before: list[bool] = []
         for call in segment.calls:
-            joined += 1
             number += 1
             if call.clears and call is not segment.calls[-1]:
+                before.append(call.arguments[0].apart is None)
                 continue
             parts = max(1, min(threads, call.units, call.shares))
+            joined = 1 + len(before)
+            if parts > 1 and not any(before):
+                joined = 1
             if parts == 1 and len(rows) > begun and rows[-1][STAGE.parts] == 1:
                 rows[-1][STAGE.calls] += joined
             else:
-                joined = 1 if apart and parts > 1 else joined
                 rows.append([number - joined, joined, parts, 0])
-            joined = 0
+            before = []
         record[SEGMENT.stages] = len(rows) - begun
     table = np.array(rows, np.int64).reshape(-1, STAGE.words)
     return table, bool((table[:, STAGE.parts] > 1).any())

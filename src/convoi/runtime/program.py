@@ -231,9 +231,7 @@ class Instance:
         self._segments = segment_table(plan)
         self._program = program_table(self._segments, self._calls, self._arguments)
         self._apart = np.array([a.apart is not None for a in arguments], bool)
-        self._stages, shared = stage_table(
-            plan, threads, self._segments, apart=bool(self._apart.any())
-        )
+        self._stages, shared = stage_table(plan, threads, self._segments)
         self._shareable = shared and plan.shareable
         self._pace = Pace()
         self._shared = False
