@@ -34,7 +34,8 @@ class MemoryFootprint:
     arena_bytes : int
         Activations of the samples that one thread is working on.
     batch_bytes : int
-        Activations that all samples of the batch keep at a time.
+        Activations that all samples of the batch keep at a time, and those of a sample that all
+        threads work on.
     sum_bytes : int
         Gradients and statistics that are summed over parts of the batch.
     """
@@ -93,11 +94,12 @@ def training_footprint(
 
 def _footprint(plan: Plan, batch_size: int, threads: int | None) -> MemoryFootprint:
     workers = resolve_threads(threads, "summary")
+    team = plan.allocated(Space.TEAM, 1) if plan.is_shared(batch_size, workers) else 0
     return MemoryFootprint(
         batch_size,
         workers,
         plan.allocated(Space.FIXED, 1),
         plan.allocated(Space.THREAD, 1),
-        plan.allocated(Space.BATCH, batch_size),
+        plan.allocated(Space.BATCH, batch_size) + team,
         plan.allocated(Space.CHUNK, plan.sums(batch_size)),
     )

@@ -28,10 +28,8 @@ def call_table(plan: Plan) -> NDArray[np.int64]:
     return table
 
 
-def stage_table(
-    plan: Plan, threads: int, segments: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], bool]:
-    """Return the stages of all segments, and whether any is shared; write where they begin.
+def stage_table(plan: Plan, threads: int, segments: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the stages of all segments; write where those of each begin.
 
     Calls that one thread makes, and that follow one another, are one stage; so is a call with those
     that clear memory before it. The latter are left out of shared stages if their value lies apart.
@@ -56,8 +54,7 @@ def stage_table(
                 rows.append([number - joined, joined, parts, 0])
             before = []
         record[SEGMENT.stages] = len(rows) - begun
-    table = np.array(rows, np.int64).reshape(-1, STAGE.words)
-    return table, bool((table[:, STAGE.parts] > 1).any())
+    return np.array(rows, np.int64).reshape(-1, STAGE.words)
 
 
 def segment_table(plan: Plan) -> NDArray[np.int64]:

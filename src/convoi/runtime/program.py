@@ -181,11 +181,18 @@ class Plan:
         """Return the bytes that an instance allocates for so many units of a space."""
         return sum(b.unit_bytes * units for b in self.buffers if b.space is space)
 
-    @property
-    def shareable(self) -> bool:
-        """Whether threads may share its calls: nothing is summed over chunks, or runs once."""
-        return self.chunking.most is None and all(
-            segment.extent is Extent.BATCH for segment in self.segments
+    def is_shared(self, samples: int, threads: int) -> bool:
+        """Tell whether threads may share each call for a batch, instead of taking samples.
+
+        They do where they would else wait for the one with the most samples; never where something
+        is summed over chunks, or runs once.
+        """
+        waits = samples > 0 and -(-samples // threads) * threads > SHARED_WASTE * samples
+        return (
+            waits
+            and self.chunking.most is None
+            and not any(segment.is_fixed for segment in self.segments)
+            and any(min(call.units, call.shares) > 1 for call in self.calls)
         )
 
     def sums(self, samples: int) -> int:
@@ -231,8 +238,7 @@ class Instance:
         self._segments = segment_table(plan)
         self._program = program_table(self._segments, self._calls, self._arguments)
         self._apart = np.array([a.apart is not None for a in arguments], bool)
-        self._stages, shared = stage_table(plan, threads, self._segments)
-        self._shareable = shared and plan.shareable
+        self._stages = stage_table(plan, threads, self._segments)
         self._pace = Pace()
         self._shared = False
         """Whether threads may share the calls of the prepared batch."""
@@ -348,7 +354,7 @@ class Instance:
                     if chunking.most is None and row[SEGMENT.chunks] < self.threads:
                         row[SEGMENT.chunks] = max(1, min(samples, self.threads))
                         row[SEGMENT.granule] = 1
-            self._share(self._shareable and _wastes(samples, self.threads))
+            self._share(self.plan.is_shared(samples, self.threads))
             self._most_chunks = int(self._segments[:, SEGMENT.chunks].max(initial=1))
             self._samples = samples
         return chunks
@@ -459,8 +465,3 @@ class Instance:
         words = self._segment_words
         for word in self._counters:
             words[word] = 0
-
-
-def _wastes(samples: int, threads: int) -> bool:
-    """Tell whether threads that take whole samples would wait for the one with the most."""
-    return samples > 0 and -(-samples // threads) * threads > SHARED_WASTE * samples
