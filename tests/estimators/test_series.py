@@ -4,12 +4,14 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
 from convoi import SeriesClassifier, SeriesRegressor, nn
 from convoi.errors import ArgumentError, DataError, ModelFileError
 from convoi.estimators import load_estimator
+from convoi.nn import UnequalSeries
 from convoi.nn.model_file import read_model, write_model
 
 pd = pytest.importorskip("pandas")
@@ -111,7 +113,7 @@ def test_a_file_predicts_what_the_estimator_does(tmp_path, quick, lengths, norma
 
 def test_an_ensemble_averages_probabilities(tmp_path, quick):
     X, y = waves()
-    quick.set_params(ensemble=3, epochs=2).fit(X, y)
+    quick.set_params(ensemble=3, epochs=2, normalize="channel").fit(X, y)
     assert len(quick.networks_) == 3
     inputs = quick.normalization_(np.stack(X))
     members = []
@@ -124,6 +126,64 @@ def test_an_ensemble_averages_probabilities(tmp_path, quick):
     np.testing.assert_array_equal(loaded.predict_proba(X), quick.predict_proba(X))
     with pytest.raises(ArgumentError, match="one by one"):
         loaded.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("lengths", [(20, 21), (12, 40)])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("missing", ["error", "mask"])
+def test_networks_of_an_ensemble_take_turns_in_normalisation(tmp_path, lengths, channels, missing):
+    X, y = waves(12, channels=channels, lengths=lengths)
+    shifted = [x + number for number, x in enumerate(X)]
+    classifier = SeriesClassifier(
+        narrow, epochs=1, ensemble=3, missing=missing, random_state=0
+    ).fit(shifted, y)
+    by_itself = SeriesClassifier(
+        narrow, epochs=1, ensemble=1, missing=missing, normalize="series"
+    ).fit(shifted, y)
+    by_channel = SeriesClassifier(
+        narrow, epochs=1, ensemble=1, missing=missing, normalize="channel"
+    ).fit(shifted, y)
+    turns = [by_itself, by_channel, by_itself] if channels == 1 else [by_channel, by_itself] * 2
+    expected = 0.0
+    for network, one in zip(classifier.networks_, turns, strict=False):
+        inputs = one.normalization_(UnequalSeries.of(shifted))
+        if missing == "mask" and one is by_itself:
+            # In front of the values, here, is where there are any.
+            halves = [np.roll(series, channels, axis=0) for series in inputs.series]
+            inputs = UnequalSeries.of(halves)
+        expected = expected + softmax(network.predict_unequal(inputs), axis=1)
+    np.testing.assert_allclose(classifier.predict_proba(shifted), expected / 3, atol=1e-6)
+    classifier.save(tmp_path / "m.safetensors")
+    loaded = SeriesClassifier.load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(loaded.predict_proba(shifted), classifier.predict_proba(shifted))
+
+
+def test_one_network_of_an_ensemble_that_takes_turns(tmp_path):
+    X, y = waves(12)
+    classifier = SeriesClassifier(narrow, epochs=1, ensemble=1, normalize="both").fit(X, y)
+    louder = classifier.predict_proba([3 * x + 1 for x in X])
+    np.testing.assert_allclose(louder, classifier.predict_proba(X), atol=1e-5)
+    classifier.save(tmp_path / "m.safetensors")
+    loaded = SeriesClassifier.load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+
+
+def test_what_is_normalised_by_default():
+    X, y = waves(12)
+    settings = {"network": narrow, "epochs": 1}
+    assert SeriesClassifier(**settings, ensemble=2).fit(X, y).normalization_.kind == "both"
+    assert SeriesClassifier(**settings, ensemble=1).fit(X, y).normalization_.kind == "channel"
+    values = np.arange(12.0)
+    assert SeriesRegressor(**settings, ensemble=2).fit(X, values).normalization_.kind == "channel"
+
+
+def test_an_ensemble_goes_on_where_the_last_fit_ended():
+    X, y = waves(12)
+    classifier = SeriesClassifier(narrow, epochs=1, ensemble=2, warm_start=True).fit(X, y)
+    before = [next(iter(network.parameters.values())) for network in classifier.networks_]
+    classifier.fit(X, y)
+    for network, old in zip(classifier.networks_, before, strict=True):
+        assert 0 < np.abs(next(iter(network.parameters.values())) - old).max() < 0.1
 
 
 def test_an_ensemble_of_regressors_averages_values():

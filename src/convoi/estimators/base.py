@@ -56,6 +56,8 @@ class Run:
         See :func:`convoi.training.fit`.
     mirrored : bool
         Whether mirrored images are as good, so that ``"auto"`` may mirror them.
+    member : int
+        Which network of an ensemble is trained.
     """
 
     networks: Sequence[Network] = ()
@@ -64,6 +66,7 @@ class Run:
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None
     resume: bool = False
     mirrored: bool = False
+    member: int = 0
 
 
 class NetworkEstimator(Persistent, Parameters, BaseEstimator, ABC):
@@ -174,6 +177,11 @@ class NetworkEstimator(Persistent, Parameters, BaseEstimator, ABC):
         """Return the networks that were trained before."""
         return (self.network_,) if hasattr(self, "network_") else ()
 
+    def _for_member(self, X: Any, number: int) -> Any:  # noqa: ANN401 - what fit takes
+        """Return what a network of an ensemble is trained on."""
+        del number
+        return X
+
     def _keep(self, networks: Sequence[Network]) -> None:
         """Keep the networks that are trained, which may be trained further."""
         (self.network_,) = networks
@@ -253,7 +261,8 @@ class NetworkEstimator(Persistent, Parameters, BaseEstimator, ABC):
                 # Kept before it is trained, and when training is interrupted, too.
                 self._keep(networks)
                 try:
-                    histories.append(self._fit(networks[number], objective, recipe, run, second))
+                    own = replace(run, member=number)
+                    histories.append(self._fit(networks[number], objective, recipe, own, second))
                 finally:
                     self._keep(networks)
         self.history_ = histories[0]
@@ -271,7 +280,7 @@ class NetworkEstimator(Persistent, Parameters, BaseEstimator, ABC):
         rate = recipe.learning_rate if is_auto(self.learning_rate) else self.learning_rate
         return fit(
             network,
-            objective.data.X,
+            self._for_member(objective.data.X, run.member),
             objective.data.y,
             epochs=recipe.epochs if is_auto(self.epochs) else self.epochs,
             batch_size=recipe.batch_size if is_auto(self.batch_size) else self.batch_size,
@@ -321,7 +330,8 @@ class NetworkEstimator(Persistent, Parameters, BaseEstimator, ABC):
                     )
                     trainers = [*trainers[:number], trainer]
                 settings = self._pass(recipe, second)
-                records.append(trainers[number].train(objective.data, settings, owner))
+                own = replace(objective.data, X=self._for_member(objective.data.X, number))
+                records.append(trainers[number].train(own, settings, owner))
         before = self.history_.epochs if hasattr(self, "history_") else ()
         record = replace(records[0], epoch=before[-1].epoch + 1 if before else 1)
         self.history_ = History((*before, record), monitor="loss", reason="epochs")
@@ -355,7 +365,8 @@ class NetworkEstimator(Persistent, Parameters, BaseEstimator, ABC):
     def _validation_of(self, run: Run) -> Any:  # noqa: ANN401 - what fit takes
         """Return what to validate on: a data set, a part of the samples or nothing."""
         if run.validation is not None:
-            return self._validation_data(run.validation)
+            X, y = self._validation_data(run.validation)
+            return self._for_member(X, run.member), y
         if self.validation_fraction is None:
             stops = as_early_stopping(self.early_stopping, type(self).__name__) is not None
             return _VALIDATION_FRACTION if stops else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from convoi.errors import ArgumentError
 from convoi.graph import INPUT, Builder, Node
 from convoi.nn import Network
-from convoi.ops import Add, Softmax
+from convoi.ops import Add, ChannelSlice, Softmax
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,36 +23,47 @@ def combined(
     probabilities: bool,
     threads: int | None,
     precision: Precision,
+    channels: int,
+    views: Sequence[slice | None],
 ) -> Network:
     """Return the network whose output is the sum of the outputs of several.
 
     Parameters
     ----------
     networks : sequence of Network
-        Two or more, for the same inputs.
+        One or more, for inputs of the same extent.
     probabilities : bool
-        Whether the outputs are logits, of which the probabilities are added up.
+        Whether the outputs are logits, of which the probabilities are added up; a single network
+        keeps its logits.
     threads, precision
         Of the network.
+    channels : int
+        Of its input.
+    views : sequence of slice or None
+        Which of them each network takes; None: all.
     """
-    build = Builder.for_network(networks[0].input_shape)
+    build = Builder.for_network((channels, *networks[0].input_shape[1:]))
     outputs, parameters = [], {}
-    for number, network in enumerate(networks):
+    for number, (network, view) in enumerate(zip(networks, views, strict=True)):
+        given = INPUT
+        if view is not None:
+            given = build.layer(f"{number}.view", ChannelSlice(view.start, view.stop), INPUT)
         for node in network.graph.nodes:
             build.add(
                 Node(
                     f"{number}.{node.name}",
                     node.op,
-                    tuple(v if v == INPUT else f"{number}.{v}" for v in node.inputs),
+                    tuple(given if v == INPUT else f"{number}.{v}" for v in node.inputs),
                     tuple(f"{number}.{name}" for name in node.parameters),
                 )
             )
         output = f"{number}.{network.graph.outputs[0]}"
-        if probabilities:
+        if probabilities and len(networks) > 1:
             output = build.layer(f"{number}.probabilities", Softmax(), output)
         outputs.append(output)
         parameters.update({f"{number}.{k}": array for k, array in network.parameters.items()})
-    graph = build.finish(build.layer("sum", Add(), *outputs))
+    several = len(outputs) > 1
+    graph = build.finish(build.layer("sum", Add(), *outputs) if several else outputs[0])
     return Network(graph, parameters=parameters, threads=threads, precision=precision)
 
 

@@ -26,14 +26,19 @@ class Normalization:
 
     Attributes
     ----------
-    kind : {'channel', 'series'} or None
+    kind : {'channel', 'series', 'both'} or None
         Whose mean and deviation: of each channel in the training set, or of each channel of the
-        series itself. A deviation of zero counts as 1.
+        series itself. A deviation of zero counts as 1. 'both': there are channels of either kind.
     missing : {'error', 'mask'}
         'mask' puts zero for each missing value, and adds a channel for each: 1 where there is a
         value, 0 where there is none.
     mean, scale : ndarray of float64, shape (channels,), or None
-        Of the training set, for 'channel'.
+        Of the training set, for 'channel' and 'both'.
+
+    Notes
+    -----
+    The channels come in the order: those by the training set, those that tell where there are
+    values, those by the series itself. So what a network takes lies together, see :meth:`view`.
     """
 
     kind: Normalize | None
@@ -50,7 +55,7 @@ class Normalization:
         weight: NDArray[np.float64],
     ) -> Normalization:
         """Return the normalisation for a training set with weights."""
-        if kind != "channel":
+        if kind not in {"channel", "both"}:
             return cls(kind, missing)
         parts = X.series if isinstance(X, UnequalSeries) else X
         channels = X.channels if isinstance(X, UnequalSeries) else X.shape[1]
@@ -67,8 +72,41 @@ class Normalization:
 
     @property
     def factor(self) -> int:
-        """Channels of the network's input for each channel of a series."""
+        """Channels of the whole input for each channel of a series."""
+        return self.view_factor + (self.kind == "both")
+
+    @property
+    def view_factor(self) -> int:
+        """Channels that a network takes for each channel of a series."""
         return 2 if self.missing == "mask" else 1
+
+    def view(self, member: int, channels: int) -> slice | None:
+        """Return which channels of the whole input a network of an ensemble takes; None: all.
+
+        They take turns. A channel by itself is better told by its form, on data sets of the
+        archives, and several by their levels: so these come first.
+
+        Parameters
+        ----------
+        member : int
+            Number of the network.
+        channels : int
+            Of a series.
+        """
+        if self.kind != "both":
+            return None
+        own = (member % 2 == 0) == (channels == 1)
+        start = channels if own else 0
+        return slice(start, start + self.view_factor * channels)
+
+    def for_member(self, X: Samples, member: int, channels: int) -> Samples:
+        """Return what a network of an ensemble takes of normalised series."""
+        view = self.view(member, channels)
+        if view is None:
+            return X
+        if isinstance(X, UnequalSeries):
+            return UnequalSeries(tuple(part[view] for part in X.series), X.lengths)
+        return X[:, view]
 
     def __call__(self, X: Samples) -> Samples:
         """Return series as a network takes them, in float32."""
@@ -80,18 +118,27 @@ class Normalization:
     def _normalized(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return values of shape (..., channels, time)."""
         observed = np.isfinite(x)
-        z = np.where(observed, x, 0.0).astype(np.float64)
-        if self.kind == "series":
-            count = np.maximum(observed.sum(axis=-1, keepdims=True), 1)
-            mean = z.sum(axis=-1, keepdims=True) / count
-            squares = np.square(np.where(observed, z - mean, 0.0)).sum(axis=-1, keepdims=True)
-            z = (z - mean) / _divisor(np.sqrt(squares / count), mean)
-        elif self.mean is not None and self.scale is not None:
-            z = (z - self.mean[:, np.newaxis]) / self.scale[:, np.newaxis]
-        z = np.where(observed, z, 0.0)
+        filled = np.where(observed, x, 0.0).astype(np.float64)
+        parts = []
+        if self.mean is not None and self.scale is not None:
+            parts.append((filled - self.mean[:, np.newaxis]) / self.scale[:, np.newaxis])
+        elif self.kind is None:
+            parts.append(filled)
+        if self.kind in {"series", "both"}:
+            parts.append(_by_itself(filled, observed))
+        parts = [np.where(observed, part, 0.0) for part in parts]
         if self.missing == "mask":
-            z = np.concatenate([z, observed], axis=-2)
-        return z.astype(np.float32)
+            parts.insert(1, observed)
+        return np.concatenate(parts, axis=-2, dtype=np.float32, casting="same_kind")
+
+
+def _by_itself(x: NDArray[np.float64], observed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return series of mean 0 and deviation 1, missing values left out."""
+    count = np.maximum(observed.sum(axis=-1, keepdims=True), 1)
+    mean = x.sum(axis=-1, keepdims=True) / count
+    squares = np.square(np.where(observed, x - mean, 0.0)).sum(axis=-1, keepdims=True)
+    normalized: NDArray[np.float64] = (x - mean) / _divisor(np.sqrt(squares / count), mean)
+    return normalized
 
 
 def check_values(X: NDArray[Any] | UnequalSeries, missing: Missing, owner: str) -> None:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 Auto = Literal["auto"]
 """The value of a parameter that :mod:`convoi.estimators.recipes` is to choose."""
 
-Normalize = Literal["channel", "series"]
-"""Whose mean and deviation series are brought to 0 and 1 with: the training set's, or their own."""
+Normalize = Literal["channel", "series", "both"]
+"""Whose mean and deviation series are brought to 0 and 1 with: the training set's, or their own;
+or both, which the networks of an ensemble take turns in."""
 
 Missing = Literal["error", "mask"]
 """What becomes of NaN in series."""
@@ -102,14 +103,14 @@ class ImageParameters(Parameters):
 class SeriesParameters(Parameters):
     """What the constructors of the series estimators take besides."""
 
-    normalize: Normalize | None = "channel"
+    normalize: Normalize | Auto | None = "auto"
     missing: Missing = "error"
     ensemble: int | Auto = "auto"
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         owner = type(self).__name__
-        if self.normalize is not None:
+        if self.normalize is not None and not is_auto(self.normalize):
             check_choice(self.normalize, "normalize", owner, get_args(Normalize))
         check_choice(self.missing, "missing", owner, get_args(Missing))
         check_integer_or_auto(self.ensemble, "ensemble", owner)

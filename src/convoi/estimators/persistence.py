@@ -12,7 +12,7 @@ value_range      Of images: the values that stand for black and white, or null
 fit              Of images: how one of another size is brought to that of the samples
 channels         Of series: their number
 length           Of series: time steps, or null where lengths differ
-normalize        Of series: ``channel``, ``series`` or null
+normalize        Of series: ``channel``, ``series``, ``both`` or null
 series_mean      Of series normalised by channel: one number for each, or null
 series_scale     Of series normalised by channel: one number for each, or null
 missing          Of series: ``error`` or ``mask``

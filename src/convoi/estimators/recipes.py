@@ -75,6 +75,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(0, 0, 0, 20, 128, 3e-3, None, 0.0, 0.01, "many rows: an epoch has many steps"),
     Recipe(1, 16, 1_000, 30, 32, 1e-2, None, 0.0, 0.01, "a few time steps: rows of values"),
     Recipe(1, 16, 0, 16, 128, 1e-2, None, 0.0, 0.01, "a few time steps, many steps per epoch"),
+    Recipe(1, 0, 150, 250, 16, 5e-3, None, 0.0, 0.01, "few series: up to two thousand steps", 5),
     Recipe(1, 0, 1_000, 100, 16, 5e-3, None, 0.0, 0.01, "several hundred steps and more", 5),
     Recipe(1, 0, 5_000, 40, 32, 5e-3, None, 0.0, 0.01, "a thousand steps and more", 5),
     Recipe(1, 0, 0, 16, 128, 5e-3, None, 0.0, 0.01, "many series: an epoch has many steps", 5),

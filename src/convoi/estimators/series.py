@@ -24,6 +24,7 @@ from convoi.estimators.model_fields import (
 )
 from convoi.estimators.normalization import Normalization, check_values
 from convoi.estimators.parameters import Missing, Normalize, SeriesParameters, is_auto
+from convoi.estimators.recipes import Recipe, choose_recipe
 from convoi.graph import align
 from convoi.nn import UnequalSeries
 from convoi.nn.unequal import padded_length
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from convoi.data import Dataset
-    from convoi.estimators.recipes import Recipe
     from convoi.estimators.training_set import Objective, TrainingSet
     from convoi.nn import Network
     from convoi.ops import Shape
@@ -183,8 +183,8 @@ class SeriesEstimator(SeriesParameters, NetworkEstimator, ABC):
             X = X.take(np.arange(len(data)))
         check_values(X, self.missing, type(self).__name__)
         if reset:
-            kind, missing = self.normalize, self.missing
-            self.normalization_ = Normalization.of(kind, missing, X, data.weight)
+            kind = self._normalize(X, len(data))
+            self.normalization_ = Normalization.of(kind, self.missing, X, data.weight)
         if isinstance(X, UnequalSeries):
             return replace(data, X=self.normalization_(X))
         return replace(data, X=self.normalization_(X))
@@ -206,17 +206,31 @@ class SeriesEstimator(SeriesParameters, NetworkEstimator, ABC):
     def _trained(self) -> Sequence[Network]:
         return getattr(self, "networks_", ())
 
+    def _normalize(self, X: NDArray[Any] | UnequalSeries, samples: int) -> Normalize | None:
+        """Return how series are normalised, the default decided."""
+        if not is_auto(self.normalize):
+            return self.normalize
+        longest = int(X.lengths.max()) if isinstance(X, UnequalSeries) else X.shape[2]
+        members = self._members(choose_recipe((self.channels_, longest), samples))
+        return "both" if self.adds_probabilities and members > 1 else "channel"
+
+    def _for_member(self, X: Any, number: int) -> Any:  # noqa: ANN401 - what fit takes
+        return self.normalization_.for_member(X, number, self.channels_)
+
     def _keep(self, networks: Sequence[Network]) -> None:
         self.networks_ = tuple(networks)
         self.members_ = len(networks)
+        views = [self.normalization_.view(n, self.channels_) for n in range(len(networks))]
         self.network_ = (
             networks[0]
-            if len(networks) == 1
+            if len(networks) == 1 and views[0] is None
             else combined(
                 networks,
                 probabilities=self.adds_probabilities,
                 threads=self.threads,
                 precision=self.precision,
+                channels=self._input_shape[0],
+                views=views,
             )
         )
 
@@ -240,7 +254,7 @@ class SeriesEstimator(SeriesParameters, NetworkEstimator, ABC):
     def _new_network(self, data: TrainingSet, objective: Objective, seed: int | None) -> Network:
         return build_series_network(
             self.network,
-            self._input_shape,
+            (self.channels_ * self.normalization_.view_factor, self._longest),
             len(data),
             objective.outputs,
             seed=seed,
@@ -273,7 +287,7 @@ class SeriesEstimator(SeriesParameters, NetworkEstimator, ABC):
             kind = chosen(extra, "normalize", get_args(Normalize))
         missing: Missing = chosen(extra, "missing", get_args(Missing))
         mean = scale = None
-        if kind == "channel":
+        if kind in {"channel", "both"}:
             mean, scale = (
                 np.array(list_of(extra, name, is_number, lengths=(channels,)), np.float64)
                 for name in ("series_mean", "series_scale")
@@ -283,7 +297,7 @@ class SeriesEstimator(SeriesParameters, NetworkEstimator, ABC):
         self.normalization_ = Normalization(kind, missing, mean, scale)
         self.missing = missing
         self.members_ = size_of(extra, "members")
-        if self.members_ == 1:
+        if self.members_ == 1 and kind != "both":
             self.networks_ = (network,)
         self._set_form(channels, length, network.input_shape[-1])
         fits = network.input_shape == self._input_shape and len(network.output_shape) == 1

@@ -28,9 +28,12 @@ class SeriesClassifier(Classification, SeriesEstimator):
         Name of one of :data:`convoi.nn.networks.NETWORKS`, such as ``'fcn'``, ``'resnet_1d'``,
         ``'inception_time'``, ``'lite'`` or ``'tcn'``; or layers that end in one output per class;
         or a function from the number of classes to such layers.
-    normalize : {'channel', 'series'} or None, default='channel'
+    normalize : {'auto', 'channel', 'series', 'both'} or None, default='auto'
         What series are standardised with: mean and deviation of each channel in the training set,
         or of each channel of the series itself, which removes its level and size; or nothing.
+        With ``'both'``, the networks of an ensemble take turns, so that some see what there is in
+        levels and others are not misled by them. ``'auto'`` is that for an ensemble, and else
+        ``'channel'``.
     missing : {'error', 'mask'}, default='error'
         What becomes of missing values, which are NaN. ``'mask'`` puts zero (after normalisation)
         and adds a channel for each that tells where there are values.
@@ -56,7 +59,8 @@ class SeriesClassifier(Classification, SeriesEstimator):
         The trained network, whose inputs are normalised series and whose outputs are logits; for
         an ensemble all networks in one, whose outputs are the sums of their probabilities.
     networks_ : tuple of Network
-        The members of the ensemble; after :meth:`load` there are none.
+        The members of the ensemble; after :meth:`load` there are none. Each takes its own part of
+        the normalised series, see :meth:`Normalization.view`.
     members_ : int
         How many they are.
     normalization_ : Normalization
