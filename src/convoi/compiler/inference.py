@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Self
 
     from convoi.codegen.target import Target
     from convoi.compiler.tasks import Task
@@ -75,6 +77,17 @@ class PredictionProgram(ABC):
         self._first = Instance(self._compiled.plan, self._threads)
         self._free = [self._first]
         self._table = self._table_of(256)
+
+    def sibling(self, threads: int | None = None) -> Self:
+        """Return a program of the same machine code, with memory of its own and no parameters."""
+        other = copy.copy(self)
+        other._become_independent(resolve_threads(threads, type(self).__name__))  # noqa: SLF001 - its own class
+        return other
+
+    def _become_independent(self, threads: int) -> None:
+        self._threads = threads
+        self._first = Instance(self._compiled.plan, threads)
+        self._free = [self._first]
 
     @abstractmethod
     def _compile(self, target: Target, *, winograd: bool) -> Compiled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -154,6 +155,23 @@ class TrainingProgram:
         self._gradient_instance = self._instance if rule is None else None
         self._fill_tables()
         self._other: dict[str, Array] = {}
+        self._lock = threading.Lock()
+
+    def sibling(self, threads: int | None = None) -> TrainingProgram:
+        """Return a program of the same machine code, with memory of its own and no parameters.
+
+        Both may be used at the same time, by two threads.
+        """
+        other = copy.copy(self)
+        other._become_independent(resolve_threads(threads, "TrainingProgram"))  # noqa: SLF001 - its own class
+        return other
+
+    def _become_independent(self, threads: int) -> None:
+        self._threads = threads
+        self._instance = Instance(self._instance.plan, threads)
+        self._gradient_instance = self._instance if self.rule is None else None
+        self._fill_tables()
+        self._other = {}
         self._lock = threading.Lock()
 
     # Parameters -------------------------------------------------------------------------------

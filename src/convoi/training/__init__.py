@@ -9,6 +9,7 @@ from convoi.training.early_stopping import EarlyStopping
 from convoi.training.evaluation import evaluate
 from convoi.training.fitting import fit
 from convoi.training.history import EpochRecord, History
+from convoi.training.many import fit_many
 from convoi.training.optimizers import SGD, Adam, AdamW, Optimizer
 from convoi.training.samples import SampleSource
 from convoi.training.schedules import Constant, Cosine, OneCycle, Schedule, StepDecay
@@ -33,4 +34,5 @@ __all__ = [
     "TrainingState",
     "evaluate",
     "fit",
+    "fit_many",
 ]

@@ -123,12 +123,13 @@ class Evaluator:
         threads: int | None,
         *,
         precision: Precision,
+        compile_network: Callable[..., InferenceProgram] = InferenceProgram,
     ) -> Evaluator:
-        """Return the evaluator of a network."""
+        """Return the evaluator of a network, whose program comes from ``compile_network``."""
         unequal = data.lengths is not None
 
         def build(graph: Graph) -> InferenceProgram:
-            return InferenceProgram(
+            return compile_network(
                 graph,
                 dtype=network.dtype.name,
                 threads=network.threads if threads is None else threads,

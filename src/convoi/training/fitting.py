@@ -1,47 +1,10 @@
-"""``fit``: from what the user gives to a run, and from a run to its history."""
+"""``fit``: the training of a network."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from convoi.checks import check_flag, check_integer
-from convoi.compiler import TrainingProgram
-from convoi.nn.atomic_file import remove_remains
-from convoi.nn.losses import loss_operation
-from convoi.training.augment import Augment
-from convoi.training.callbacks import TrainingState
-from convoi.training.checkpoint import as_checkpoint, require_same_run
-from convoi.training.early_stopping import as_early_stopping
-from convoi.training.evaluation import Evaluator
-from convoi.training.history import History
-from convoi.training.interrupts import DeferredInterrupt
-from convoi.training.labelled import LabelledSamples
-from convoi.training.loop import Run, Watch
-from convoi.training.objective import Objective
-from convoi.training.optimizers import as_optimizer
-from convoi.training.preparation import (
-    OWNER,
-    check_batches,
-    check_callbacks,
-    check_network,
-    checked_augment,
-    checked_method,
-    checked_precision,
-    checked_threads,
-    digest,
-    divide,
-    monitored_figure,
-    padded_lengths,
-    seed_of_run,
-    snapshot_to_resume,
-)
-from convoi.training.progress import progress_report
-from convoi.training.randomness import Order
-from convoi.training.schedules import as_schedule
-from convoi.training.state import RunState
-from convoi.training.unequal import UnequalTraining
-from convoi.training.weights import class_weights
+from convoi.training.session import Request, train
 
 if TYPE_CHECKING:
     import os
@@ -50,27 +13,22 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from convoi.compiler.pipeline import Precision
-    from convoi.graph import Graph
     from convoi.nn.losses import LossLike
     from convoi.nn.network import Network
     from convoi.nn.unequal import UnequalSeries
+    from convoi.training.augment import Augment
     from convoi.training.callbacks import Callback
     from convoi.training.checkpoint import Checkpoint
     from convoi.training.early_stopping import EarlyStopping
-    from convoi.training.loop import Method
-    from convoi.training.metrics import Metrics
+    from convoi.training.history import History
     from convoi.training.optimizers import Optimizer
     from convoi.training.progress import Verbose
     from convoi.training.randomness import RandomState
     from convoi.training.samples import SampleSource
     from convoi.training.schedules import Schedule
+    from convoi.training.session import ValidationData
 
 __all__ = ["fit"]
-
-ValidationData: TypeAlias = (
-    "float | tuple[ArrayLike | SampleSource | UnequalSeries, ArrayLike] "
-    "| tuple[ArrayLike | SampleSource | UnequalSeries, ArrayLike, ArrayLike]"
-)
 
 
 def fit(
@@ -207,97 +165,24 @@ def fit(
     >>> len(history), history.best.metrics["accuracy"] > 0.9
     (20, True)
     """
-    check_network(network)
-    objective = Objective.of(network, loss_operation(loss, OWNER), OWNER)
-    method = checked_method(
+    request = Request(
         epochs=epochs,
-        optimizer=as_optimizer(optimizer, OWNER),
+        batch_size=batch_size,
+        optimizer=optimizer,
         learning_rate=learning_rate,
-        schedule=as_schedule(schedule, OWNER),
-        augment=checked_augment(augment, network, X),
+        schedule=schedule,
+        loss=loss,
+        augment=augment,
+        validation_data=validation_data,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        callbacks=callbacks,
+        early_stopping=early_stopping,
+        checkpoint=checkpoint,
+        resume=resume,
+        random_state=random_state,
+        threads=threads,
+        precision=precision,
+        verbose=verbose,
     )
-    size = check_integer(batch_size, "batch_size", OWNER, minimum=1)
-    workers = checked_threads(threads, network)
-    exactness = checked_precision(precision, network)
-    stopping = as_early_stopping(early_stopping, OWNER)
-    saved = as_checkpoint(checkpoint, OWNER)
-    snapshot = snapshot_to_resume(saved, resume=check_flag(resume, "resume", OWNER))
-    seed = seed_of_run(random_state, snapshot)
-    check_callbacks(callbacks)
-
-    given = LabelledSamples.of(network, objective, X, y, sample_weight, owner=OWNER)
-    per_class = class_weights(class_weight, given.y, objective, OWNER)
-    given = given.with_class_weights(per_class)
-    data, validation = divide(network, objective, given, validation_data, seed)
-    evaluator = None
-    if validation is not None:
-        validation = validation.with_class_weights(per_class)
-        evaluator = Evaluator.of(network, objective, validation, size, workers, precision=exactness)
-    order = Order(seed, data.rows, size, padded_lengths(data))
-    check_batches(network, order)
-    monitor = monitored_figure(stopping, objective, validated=validation is not None)
-
-    def build(graph: Graph) -> TrainingProgram:
-        return TrainingProgram(
-            graph,
-            objective.loss,
-            method.optimizer.update_rule(),
-            augment=isinstance(method.augment, Augment),
-            dtype=network.dtype.name,
-            threads=workers,
-            precision=exactness,
-            masked=data.lengths is not None,
-        )
-
-    unequal = data.lengths is not None
-    program = UnequalTraining(network.graph, build) if unequal else build(network.graph)
-    metrics = data.metrics(objective)
-    settings = {
-        "network": digest(network),
-        "random_state": str(seed),
-        "data": data.fingerprint(),
-        "validation_data": "none" if validation is None else validation.fingerprint(),
-        "batch_size": str(size),
-        "precision": exactness,
-        "early_stopping": repr(stopping),
-        "loss": repr(objective.loss),
-        **{field.name: repr(getattr(method, field.name)) for field in fields(method)},
-    }
-    if saved is not None:
-        remove_remains(saved.file)
-    if saved is not None and snapshot is not None:
-        require_same_run(saved.file, snapshot.settings, settings)
-        program.load(snapshot.parameters, snapshot.slots)
-        state = snapshot.state
-    else:
-        program.load(network.parameters)
-        state = RunState(seed, metrics.zeros())
-
-    with progress_report(verbose, OWNER) as progress, DeferredInterrupt() as interrupt:
-        everyone = (*progress, *callbacks)
-        watch = Watch(metrics, evaluator, monitor, stopping, saved, everyone, interrupt)
-        view = _view(network, state, method, order, metrics)
-        Run(network, program, data, order, method, watch, settings, state, view).train()
-    if stopping is not None and stopping.restore_best and state.best is not None:
-        network.parameters = state.best.parameters
-    else:
-        network.parameters = program.parameters()
-    return History(tuple(state.records), monitor, state.reason or "epochs")
-
-
-def _view(
-    network: Network, state: RunState, method: Method, order: Order, metrics: Metrics
-) -> TrainingState:
-    """Return what callbacks see at the start."""
-    done = order.batches(state.epoch)[: state.step]
-    return TrainingState(
-        network=network,
-        epochs=method.epochs,
-        steps_per_epoch=order.steps,
-        samples_per_epoch=len(order.rows),
-        epoch=state.epoch,
-        step=state.step,
-        samples=sum(map(len, done)),
-        metrics=metrics.result(state.sums),
-        records=list(state.records),
-    )
+    return train(network, X, y, request)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
-__all__ = ["DeferredInterrupt"]
+__all__ = ["DeferredInterrupt", "SharedInterrupt"]
 
 
 class DeferredInterrupt:
@@ -53,3 +53,12 @@ class DeferredInterrupt:
         if self._pending:
             signal.default_int_handler(signum, frame)
         self._pending = True
+
+
+class SharedInterrupt(DeferredInterrupt):
+    """The same for runs in several threads: after SIGINT, :meth:`poll` raises in each of them."""
+
+    def poll(self) -> None:
+        """Raise KeyboardInterrupt if there was one."""
+        if self._pending:
+            raise KeyboardInterrupt

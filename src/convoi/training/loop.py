@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from convoi.training.checkpoint import Checkpoint
     from convoi.training.early_stopping import EarlyStopping
     from convoi.training.evaluation import Evaluator
-    from convoi.training.interrupts import DeferredInterrupt
     from convoi.training.labelled import LabelledSamples
     from convoi.training.metrics import Metrics
     from convoi.training.optimizers import Optimizer
@@ -66,7 +65,8 @@ class Watch:
     early_stopping: EarlyStopping | None
     checkpoint: Checkpoint | None
     callbacks: Sequence[Callback]
-    interrupt: DeferredInterrupt
+    poll: Callable[[], None]
+    """Raises KeyboardInterrupt after Ctrl-C."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class Run:
         batches = read_batches(self.data.samples, self.order.batches(state.epoch)[state.step :])
         try:
             for batch in batches:
-                self.watch.interrupt.poll()
+                self.watch.poll()
                 self._step(batch)
                 state.seconds = time.monotonic() - began
                 self._call(lambda callback: callback.on_batch_end(self.view))
@@ -173,7 +173,7 @@ class Run:
                 raise self._diverged(f"the parameter {name!r} has become NaN or infinite")
         figures = self.watch.metrics.result(state.sums)
         if self.watch.evaluator is not None:
-            validation = self.watch.evaluator.measure(parameters, self.watch.interrupt.poll)
+            validation = self.watch.evaluator.measure(parameters, self.watch.poll)
             figures |= {f"validation_{name}": value for name, value in validation.items()}
         record = EpochRecord(
             epoch=state.epoch + 1,
