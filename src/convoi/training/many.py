@@ -239,6 +239,7 @@ def _train_all(jobs: list[_Job], threads: int, lines: _Lines) -> list[History | 
     results: dict[int, History | DivergenceError] = {}
 
     def run(number: int, threads: int) -> None:
+        interrupt.poll()
         results[number] = result = jobs[number].run(programs, threads, interrupt)
         lines.show(number, result)
 
