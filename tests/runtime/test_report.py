@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from convoi import ops
 from convoi.compiler import InferenceProgram, StepSettings, TrainingProgram, UpdateRule
@@ -13,8 +14,6 @@ from convoi.config import override
 from convoi.graph import Builder
 
 if TYPE_CHECKING:
-    import pytest
-
     from convoi.graph import Graph
 
 
@@ -95,8 +94,27 @@ def test_the_plan_shows_memory_segments_and_kernels(capsys: pytest.CaptureFixtur
     )
     assert headline is not None
     assert all(int(figure) > 0 for figure in headline.groups())
-    assert re.search(r"  segment 0, \d+ samples at a time\n(    .*\n)*?    pack: Pack\n", report)
-    assert "    update: SGD\n" in report
+    assert re.search(
+        r"  segment 0, \d+ samples at a time\n(    .*\n)*?    pack: Pack, .*\n", report
+    )
+    assert re.search(r"    update: SGD, moves \d\.\d kB per unit \(at least \d\.\d kB per unit\)\n", report)
+
+
+def test_the_bytes_that_are_moved_stand_beside_the_fewest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    predict(2)
+    report = capsys.readouterr().err
+    # 7 samples of (3, 5) and (4, 5) float32. The input is packed and read, with a number of 8 bytes
+    # that tells which sample it is; the output written, read and copied to the caller. The 36
+    # weights and 4 biases are read once.
+    least = 7 * (8 + 4 * (2 * 15 + 3 * 20)) + 4 * (36 + 4)
+    total = re.search(r"  in all: (.*) moved, at least (.*), (\d+\.\d+) times\n", report)
+    assert total is not None
+    moved, fewest = (float(words.removesuffix(" kB")) for words in total.groups()[:2])
+    assert fewest == round(least / 1e3, 1)
+    assert moved > fewest
+    assert float(total[3]) == pytest.approx(moved / fewest, abs=0.1)
 
 
 def test_the_setting_counts_when_the_program_is_made(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,10 +18,20 @@ from convoi.compiler.steps import (
     SumOperand,
     ValueOperand,
 )
+from convoi.compiler.traffic import TrafficCounter
 from convoi.kernels.base import kernel_address
 from convoi.kernels.halo import ClearHalo
 from convoi.runtime.buffers import ALIGNMENT, round_up
-from convoi.runtime.program import Argument, Buffer, Extent, KernelCall, Segment, Space
+from convoi.runtime.program import (
+    NOTHING,
+    Argument,
+    Buffer,
+    Extent,
+    KernelCall,
+    Segment,
+    Space,
+    Traffic,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -122,6 +132,8 @@ class MemoryPlan:
     segments: tuple[Segment, ...]
     buffers: tuple[Buffer, ...]
     places: Mapping[str, ParameterPlace]
+    steps: tuple[StepSegment, ...]
+    """What the segments were made of."""
 
 
 class MemoryPlanner:
@@ -152,6 +164,7 @@ class MemoryPlanner:
         self._in_batch: dict[str, int] = {}
         self._convoys: dict[int, int] = {}
         self._to_clear: set[str] = set()
+        self._traffic = TrafficCounter(selection)
 
     def plan(self) -> MemoryPlan:
         """Return the plan."""
@@ -171,7 +184,7 @@ class MemoryPlanner:
             *(Buffer(name, Space.FIXED, size) for name, size in self._blocks.items()),
             *(Buffer(name, Space.EXTERNAL, size) for name, size in self._externals.items()),
         ]
-        return MemoryPlan(segments, tuple(buffers), self.places)
+        return MemoryPlan(segments, tuple(buffers), self.places, tuple(self.segments))
 
     def _gradients(self) -> list[Buffer]:
         """Return the memory of gradients, which lie as the parameters do."""
@@ -266,7 +279,8 @@ class MemoryPlanner:
                     calls.append(self._clear_call(root))
                     cleared.add(root)
             arguments = tuple(map(self._argument, step.operands))
-            calls.append(self._call(step.label, step.kernel, arguments))
+            traffic = self._traffic.of(step)
+            calls.append(self._call(step.label, step.kernel, arguments, traffic))
         if segment.whole:
             at_once = -(-segment.units // SHARES)
             return Segment(tuple(calls), convoy=at_once, extent=Extent.FIXED, units=segment.units)
@@ -277,13 +291,16 @@ class MemoryPlanner:
 
     def _clear_call(self, root: str) -> KernelCall:
         layout: Layout = self.selection.layout(root)
-        return self._call(f"clear {root}", ClearHalo(layout), (self._value(root),), clears=True)
+        halo = layout.bytes - layout.stride * layout.positions * layout.element.size
+        place = (self._value(root),)
+        return self._call(f"clear {root}", ClearHalo(layout), place, Traffic(halo), clears=True)
 
     def _call(
         self,
         label: str,
         kernel: Kernel,
         arguments: tuple[Argument, ...],
+        traffic: Traffic = NOTHING,
         *,
         clears: bool = False,
     ) -> KernelCall:
@@ -291,7 +308,7 @@ class MemoryPlanner:
         units = kernel.units
         shares = min(units, max(1, int(kernel.work // SHARE_WORK)))
         name = type(kernel).__name__
-        return KernelCall(label, address, arguments, name, units, shares, clears)
+        return KernelCall(label, address, arguments, name, units, shares, clears, traffic)
 
     def _argument(  # noqa: PLR0911 - one for each kind of operand
         self, operand: Operand

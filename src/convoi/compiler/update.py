@@ -26,7 +26,16 @@ from convoi.kernels.optimizer import (
     SquaredNorm,
 )
 from convoi.ops import Array, ParameterKind
-from convoi.runtime.program import Argument, Buffer, Extent, KernelCall, Plan, Segment, Space
+from convoi.runtime.program import (
+    Argument,
+    Buffer,
+    Extent,
+    KernelCall,
+    Plan,
+    Segment,
+    Space,
+    Traffic,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -238,11 +247,18 @@ class Frame:
             Argument(DECAY, 0, self.itemsize),
             _HYPER,
         ]
-        return self._call("update", rule.kernel(self.dtype, self.lanes), arguments)
+        rewritten = GRANULE_BYTES * (1 + len(rule.slots))
+        return self._call("update", rule.kernel(self.dtype, self.lanes), arguments, rewritten)
 
-    def _call(self, label: str, kernel: Kernel, arguments: Sequence[Argument]) -> KernelCall:
+    def _call(
+        self, label: str, kernel: Kernel, arguments: Sequence[Argument], rewritten: int = 0
+    ) -> KernelCall:
+        """Return a call; ``rewritten`` bytes per granule are both read and written."""
         address = kernel_address(kernel, self.target) if self.link else 0
-        return KernelCall(label, address, tuple(arguments), type(kernel).__name__)
+        # Of the sums of gradients, those of one chunk.
+        moved = rewritten + sum(argument.per_sample for argument in arguments)
+        traffic = Traffic(moved, 0, moved)
+        return KernelCall(label, address, tuple(arguments), type(kernel).__name__, traffic=traffic)
 
     def _segment(self, call: KernelCall, buffer: str) -> Segment:
         units = self._bytes(buffer) // GRANULE_BYTES

@@ -81,6 +81,38 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """The bytes that a call moves, and the fewest that had to be moved."""
+
+    per_unit: int = 0
+    """For each sample, or unit of a segment that runs once."""
+    per_convoy: int = 0
+    """Whenever it is called: weights, and sums."""
+    least_per_unit: int = 0
+    least_once: int = 0
+    """In a batch, whatever its size."""
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(
+            self.per_unit + other.per_unit,
+            self.per_convoy + other.per_convoy,
+            self.least_per_unit + other.least_per_unit,
+            self.least_once + other.least_once,
+        )
+
+    def moved(self, units: int, convoy: int) -> int:
+        """Return the bytes that so many units move, some at a time."""
+        return self.per_unit * units + self.per_convoy * -(-units // convoy)
+
+    def least(self, units: int) -> int:
+        """Return the fewest bytes that so many units can move."""
+        return self.least_per_unit * units + self.least_once
+
+
+NOTHING = Traffic()
+
+
+@dataclass(frozen=True)
 class KernelCall:
     """One call of a kernel."""
 
@@ -96,6 +128,7 @@ class KernelCall:
     clears: bool = False
     """Whether it prepares memory that values use in turn. Threads may begin the next call without
     waiting for it, and where values have memory of their own it is left out."""
+    traffic: Traffic = NOTHING
 
     def __post_init__(self) -> None:
         """Check that the executor can pass so many pointers."""
@@ -133,6 +166,11 @@ class Segment:
     def is_fixed(self) -> bool:
         """Whether it runs over units known when the program is made."""
         return self.extent is Extent.FIXED
+
+    @property
+    def traffic(self) -> Traffic:
+        """What all its calls move."""
+        return sum((call.traffic for call in self.calls), NOTHING)
 
     @property
     def fixed_chunks(self) -> int:

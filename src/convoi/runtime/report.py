@@ -13,12 +13,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from convoi.config import Debug, settings
-from convoi.runtime.program import Extent, Plan, Segment, Space
+from convoi.runtime.program import Extent, Plan, Segment, Space, Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from convoi.runtime.program import Instance
+    from convoi.runtime.program import Instance, KernelCall
     from convoi.runtime.threads import Pool
 
 
@@ -59,8 +59,10 @@ class Report:
                 f"{count} samples in {_milliseconds(sum(seconds))}",
                 *(
                     f"  segment {number}, {_words(segment)}: {_milliseconds(taken)}"
+                    + (f"; {_moved(segment, count)}" if self.level >= Debug.PLAN else "")
                     for number, (segment, taken) in enumerate(segments)
                 ),
+                *([f"  {_moved_in_all(instance.plan, count)}"] if self.level >= Debug.PLAN else []),
             ]
         )
 
@@ -80,8 +82,49 @@ def _plan_lines(plan: Plan) -> list[str]:
     ]
     for number, segment in enumerate(plan.segments):
         lines.append(f"  segment {number}, {_words(segment)}")
-        lines += [f"    {call.label}: {call.kernel}" for call in segment.calls]
+        lines += [f"    {call.label}: {call.kernel}{_traffic(call)}" for call in segment.calls]
     return lines
+
+
+def _traffic(call: KernelCall) -> str:
+    """Return what a call moves, in words that go on a line."""
+    traffic = call.traffic
+    if traffic == Traffic():
+        return ""
+    parts = [f"{_bytes(traffic.per_unit)} per unit"] if traffic.per_unit else []
+    parts += [f"{_bytes(traffic.per_convoy)} per convoy"] if traffic.per_convoy else []
+    least = f"{_bytes(traffic.least_per_unit)} per unit"
+    if traffic.least_once:
+        least += f" and {_bytes(traffic.least_once)} once"
+    return f", moves {' and '.join(parts)} (at least {least})"
+
+
+def _bytes_of(segment: Segment, count: int) -> tuple[int, int]:
+    """Return the bytes that a segment moves for so many samples, and the fewest."""
+    traffic = segment.traffic
+    if segment.extent is Extent.BATCH:
+        return traffic.moved(count, segment.convoy), traffic.least(count)
+    # Units share what a step that runs once reads and writes.
+    return traffic.moved(segment.units, segment.units), traffic.least(segment.units)
+
+
+def _moved(segment: Segment, count: int) -> str:
+    """Return the bytes that a segment moves for so many samples, in words."""
+    moved, least = _bytes_of(segment, count)
+    return f"{_bytes(moved)} moved, at least {_bytes(least)}"
+
+
+def _moved_in_all(plan: Plan, count: int) -> str:
+    """Return the same of all segments, and the ratio."""
+    pairs = [_bytes_of(segment, count) for segment in plan.segments]
+    moved, least = (sum(figures) for figures in zip(*pairs, strict=True))
+    ratio = f", {moved / least:.2f} times" if least else ""
+    return f"in all: {_bytes(moved)} moved, at least {_bytes(least)}{ratio}"
+
+
+def _bytes(size: int) -> str:
+    """Return a number of bytes in words; always in the same unit, so that lines compare."""
+    return f"{size / 1e3:.1f} kB"
 
 
 def _words(segment: Segment) -> str:
