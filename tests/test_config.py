@@ -59,6 +59,8 @@ def test_defaults():
         ("CONVOI_CACHE_DIR", "off", "cache_dir", None),
         ("CONVOI_THREADS", "12", "threads", 12),
         ("CONVOI_DATA_DIR", "some/folder", "data_dir", Path("some/folder")),
+        ("CONVOI_TUNE", "off", "tune", False),
+        ("CONVOI_TUNE", "ON", "tune", True),
     ],
 )
 def test_a_variable_is_read(environment, name, text, field, value):
@@ -164,6 +166,7 @@ def test_override_can_turn_the_cache_on_disk_off():
         ({"threads": 0}, "The 'threads' parameter of override must be .* Got 0 instead"),
         ({"cpu": "v3"}, "The 'cpu' parameter of override must be one of .* Got 'v3' instead"),
         ({"cache_dir": ""}, "The 'cache_dir' parameter of override must be a folder, or 'off'"),
+        ({"tune": "x"}, "The 'tune' parameter of override must be 'on' or 'off'. Got 'x'"),
         ({"data_dir": ""}, "The 'data_dir' parameter of override must be a folder. Got ''"),
     ],
 )

@@ -65,6 +65,8 @@ class Settings:
         Number of threads; None leaves it to the affinity and the limits of the process.
     data_dir : Path or None
         Folder of the named data sets; None where the user has no home folder.
+    tune : bool
+        Whether what ``convoi tune`` has measured is used.
     """
 
     cpu: Cpu
@@ -72,6 +74,7 @@ class Settings:
     cache_dir: Path | None
     threads: int | None
     data_dir: Path | None
+    tune: bool
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,7 @@ def override(
     cache_dir: str | os.PathLike[str] | None = None,
     threads: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    tune: str | None = None,
 ) -> Iterator[Settings]:
     """Change settings for one block of code.
 
@@ -177,9 +181,9 @@ def override(
 
     Parameters
     ----------
-    cpu, debug, cache_dir, threads, data_dir : optional
+    cpu, debug, cache_dir, threads, data_dir, tune : optional
         New values, as the environment variables accept them; None leaves a setting as it is.
-        ``cache_dir="off"`` keeps compiled code in memory only.
+        ``cache_dir="off"`` keeps compiled code in memory only; ``tune`` is "on" or "off".
 
     Yields
     ------
@@ -205,6 +209,7 @@ def override(
         "cache_dir": cache_dir,
         "threads": threads,
         "data_dir": data_dir,
+        "tune": tune,
     }
     changes = {
         variable.name: _checked_text(variable, given[variable.field])
@@ -290,6 +295,12 @@ def _parse_cache_folder(text: str) -> Path | None:
     return None if text.lower() == "off" else _parse_folder(text)
 
 
+def _parse_switch(text: str) -> bool:
+    if text.lower() not in {"on", "off"}:
+        raise ValueError(text)
+    return text.lower() == "on"
+
+
 def _default_cache_dir() -> Path | None:
     return _user_folder("XDG_CACHE_HOME", ".cache", "Library/Caches", "Cache")
 
@@ -364,6 +375,15 @@ VARIABLES: tuple[Variable, ...] = (
         meaning="Folder in which named data sets are looked for.",
         parse=_parse_folder,
         unset=_default_data_dir,
+    ),
+    Variable(
+        name="CONVOI_TUNE",
+        field="tune",
+        accepts="'on' or 'off'",
+        default="on",
+        meaning="Whether kernels that 'convoi tune' has measured to be the quickest are used.",
+        parse=_parse_switch,
+        unset=lambda: True,
     ),
 )
 """The environment variables, one row each."""

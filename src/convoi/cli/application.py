@@ -19,12 +19,14 @@ from convoi.cli import (
     cache,
     compare,
     evaluate,
+    explain,
     explore,
     find,
     predict,
     report,
     summary,
     train,
+    tune,
 )
 from convoi.cli import filter as filter_
 from convoi.cli.options import examples
@@ -89,6 +91,8 @@ app.command("filter", epilog=filter_.EXAMPLES)(filter_.filter_file)
 app.command("explore", epilog=explore.EXAMPLES)(explore.explore)
 app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("summary", epilog=summary.EXAMPLES)(summary.summary)
+app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
+app.command("tune", epilog=tune.EXAMPLES)(tune.tune)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.add_typer(cache.app, name="cache")
 

@@ -52,7 +52,7 @@ def summary(
 ) -> None:
     """Show the layers of a network, what they see of its input, and what they cost."""
     shape = parse_sizes(input_shape, counts=(1, 2, 3, 4), example="3x32x32")
-    network = _network(model, shape, outputs)
+    network = open_network(model, shape, outputs)
     records = network.summary(show=False, batch_size=batch_size, measure=measure)
     if as_json:
         shapes = {"input_shape": network.input_shape, "output_shape": network.output_shape}
@@ -66,7 +66,8 @@ def summary(
     )
 
 
-def _network(model: str, shape: tuple[int, ...] | None, outputs: int) -> Network:
+def open_network(model: str, shape: tuple[int, ...] | None, outputs: int) -> Network:
+    """Return the network of a file, or the one with a name."""
     from convoi.nn import Network, load, networks
 
     names = [name for name in networks.NETWORKS if name != "auto"]

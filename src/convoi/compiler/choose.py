@@ -11,6 +11,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from convoi.compiler import tuned
 from convoi.kernels.correlate import Tile
 from convoi.kernels.weight_gradient import POSITIONS_PER_SUM, GradientTile
 
@@ -89,27 +90,59 @@ class CorrelateChoice:
     blocks: tuple[int, ...]
     tile: Tile
 
+    def __str__(self) -> str:
+        tile = self.tile
+        samples = f"{tile.samples} samples of " if tile.samples > 1 else ""
+        return f"{max(self.blocks)} x {samples}{tile.rows}x{tile.columns}"
+
 
 @functools.lru_cache(maxsize=1024)
 def correlate_choice(y: Layout, axes: tuple[Axis, ...], target: Target) -> CorrelateChoice:
-    """Return the blocks and the tile of a convolution: the cheapest by the cost model."""
-    limits = MOST_POSITIONS[target.registers]
+    """Return the blocks and the tile of a convolution.
+
+    They are those that were measured to be the best, or else the cheapest by the cost model.
+    """
+    candidates = correlate_candidates(y, axes, target)
+    measured = tuned.chosen(correlate_signature(y, axes))
     best: tuple[float, CorrelateChoice] | None = None
-    # The runs of an axis differ by one position at most; the first stands for them.
-    counts = [axis[0].count if axis else 0 for axis in axes]
-    rows = counts[-2] if len(counts) > 1 else 1
-    columns = counts[-1] if counts else 1
-    slot = Slot(y.vector.size, target)
-    for size in range(1, min(max(limits), y.blocks) + 1):
-        blocks = blocks_for(y.blocks, size)
-        for tile in _tiles(limits[size], rows, columns, outermost_samples=rows * columns == 1):
-            cost = sum(_correlate_cost(block, tile, rows, columns, slot) for block in blocks)
-            if best is None or cost < best[0] - 1e-9:
-                best = (cost, CorrelateChoice(blocks, tile))
+    for cost, choice in candidates:
+        if str(choice) == measured:
+            return choice
+        if best is None or cost < best[0] - 1e-9:
+            best = (cost, choice)
     if best is None:  # pragma: no cover - y has at least one vector
         message = "a convolution without output channels"
         raise ValueError(message)
     return best[1]
+
+
+def correlate_signature(y: Layout, axes: tuple[Axis, ...]) -> str:
+    """Return what the choice of a tile depends on besides the target, as a text."""
+    rows, columns = _grid(axes)
+    return f"tile {y.dtype} {y.blocks}x{y.lanes} {rows}x{columns}"
+
+
+def correlate_candidates(
+    y: Layout, axes: tuple[Axis, ...], target: Target
+) -> list[tuple[float, CorrelateChoice]]:
+    """Return the cost, per tap and input channel, of all blocks and tiles of a convolution."""
+    limits = MOST_POSITIONS[target.registers]
+    rows, columns = _grid(axes)
+    slot = Slot(y.vector.size, target)
+    found = []
+    for size in range(1, min(max(limits), y.blocks) + 1):
+        blocks = blocks_for(y.blocks, size)
+        for tile in _tiles(limits[size], rows, columns, outermost_samples=rows * columns == 1):
+            cost = sum(_correlate_cost(block, tile, rows, columns, slot) for block in blocks)
+            found.append((cost, CorrelateChoice(blocks, tile)))
+    return found
+
+
+def _grid(axes: tuple[Axis, ...]) -> tuple[int, int]:
+    """Return the rows and columns that tiles cover."""
+    # The runs of an axis differ by one position at most; the first stands for them.
+    counts = [axis[0].count if axis else 0 for axis in axes]
+    return counts[-2] if len(counts) > 1 else 1, counts[-1] if counts else 1
 
 
 def _tiles(most: int, rows: int, columns: int, *, outermost_samples: bool) -> list[Tile]:

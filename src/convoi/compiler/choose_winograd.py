@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from convoi.compiler import tuned
 from convoi.compiler.choose import (
     MOST_POSITIONS,
     Slot,
@@ -45,6 +46,8 @@ MOST_SUMMED = 3072
 channels, 41 taps, and 1024, 9 taps: 8e-6)."""
 LEAST_TAPS_OF_PARTS = 6
 """Taps of a kernel along one axis that is computed in parts."""
+DIRECT = "direct"
+"""What the kernel that sums products is called among the forms."""
 MARGIN = 1.15
 """How much cheaper than the direct kernel it has to be."""
 LEAST_UNITS = 2
@@ -175,6 +178,43 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
     dtype: str,
     target: Target,
 ) -> WinogradChoice | None:
+    costs = form_costs(conv, channels, outputs, offset, dtype, target)
+    if costs is None:
+        return None
+    measured = tuned.chosen(form_signature(conv, channels, outputs, offset))
+    if measured in costs:
+        form = measured
+    else:
+        form = min(costs, key=lambda name: costs[name] * (1 if name == DIRECT else MARGIN))
+    if form == DIRECT:
+        return None
+    filters, *spatial = outputs
+    rank = len(spatial)
+    parts = _parts(FORMS[form], conv.kernel[0], rank) or 1
+    wanted = _block_tiles(form, rank, parts, channels, filters)
+    tiling = _tiling(form, tuple(spatial), wanted, parts)
+    lanes = lanes_for(filters, dtype, target)
+    product = _product(tiling.block, -(-filters // lanes), lanes, target)
+    return WinogradChoice(tiling, product, offset)
+
+
+def form_signature(
+    conv: Conv, channels: int, outputs: tuple[int, ...], offset: tuple[int, ...]
+) -> str:
+    """Return what the choice of a form depends on besides the target, as a text."""
+    filters, *spatial = outputs
+    return f"form {channels}>{filters} {spatial} kernel {list(conv.kernel)} from {list(offset)}"
+
+
+def form_costs(  # noqa: PLR0917 - what a convolution consists of
+    conv: Conv,
+    channels: int,
+    outputs: tuple[int, ...],
+    offset: tuple[int, ...],
+    dtype: str,
+    target: Target,
+) -> dict[str, float] | None:
+    """Return the cycles that a sample takes directly and by each form, None if no form serves."""
     filters, *spatial = outputs
     rank = len(spatial)
     taps = conv.kernel[0] if conv.kernel else 1
@@ -196,15 +236,9 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
     vectors = -(-filters // lanes)
     direct = math.prod(spatial) * taps**rank * channels * vectors
     parts = {name: _parts(FORMS[name], taps, rank) or 1 for name in forms}
-    costs = {
+    return {DIRECT: float(direct)} | {
         name: _cost(name, tuple(spatial), parts[name], channels, vectors, lanes) for name in forms
     }
-    form = min(forms, key=lambda name: costs[name])
-    if costs[form] * MARGIN >= direct:
-        return None
-    wanted = _block_tiles(form, rank, parts[form], channels, filters)
-    tiling = _tiling(form, tuple(spatial), wanted, parts[form])
-    return WinogradChoice(tiling, _product(tiling.block, vectors, lanes, target), offset)
 
 
 def _serves(name: str, taps: int, rank: int, channels: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convoi.nn import networks
+from convoi.nn.explanation import NetworkExplanation
 from convoi.nn.layers import (
     ELU,
     GELU,
@@ -85,6 +86,7 @@ __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Network",
+    "NetworkExplanation",
     "NetworkSummary",
     "Parallel",
     "ReLU",

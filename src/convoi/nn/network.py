@@ -12,6 +12,7 @@ from convoi.checks import check_choice, check_flag, check_integer, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError, DataError
 from convoi.graph import INPUT, Graph
 from convoi.nn.arrays import check_parameters, check_samples, frozen
+from convoi.nn.explanation import NetworkExplanation
 from convoi.nn.gradients import GradientProgram
 from convoi.nn.initialize import initial_parameters
 from convoi.nn.losses import LossLike, check_sample_weight, check_target, loss_operation
@@ -435,6 +436,61 @@ class Network:
         if show:
             summary.show()
         return summary
+
+    def explain(
+        self, *, show: bool = True, training: bool = False, batch_size: int = 128
+    ) -> NetworkExplanation:
+        """Return which kernel computes each layer on this machine and why, and print it.
+
+        Parameters
+        ----------
+        show : bool
+            Whether the table is printed.
+        training : bool
+            Whether a step of training (with cross-entropy) is explained, or predictions.
+        batch_size : int
+            Samples of the batch that threads share.
+
+        Returns
+        -------
+        NetworkExplanation
+            A record per kernel: its kind, Winograd form, register tile and vector width, what is
+            fused with it, the samples that pass it together, the costs of the candidates by the
+            cost model, in cycles, and the reason of the choice. Nothing is compiled.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If the batch size is no positive integer, or a flag no bool; in training also if the
+            network is none for cross-entropy.
+
+        Examples
+        --------
+        >>> from convoi import Network, nn
+        >>> layers = nn.Sequential(nn.Conv(16, 3), nn.ReLU(), nn.Conv(16, 3))
+        >>> network = Network(layers, input_shape=(3, 32, 32))
+        >>> explanation = network.explain(show=False)
+        >>> [kernel.form for kernel in explanation.kernels if kernel.layer == "2"]
+        ['F(4,3)']
+        """
+        # Deferred, because compiling needs llvmlite and describing a network does not.
+        from convoi.compiler.explaining import explain_program  # noqa: PLC0415
+        from convoi.runtime.threads import resolve_threads  # noqa: PLC0415
+
+        check_flag(show, "show", "explain")
+        size = check_integer(batch_size, "batch_size", "explain", minimum=1)
+        kernels = explain_program(
+            self._graph,
+            self._dtype.name,
+            training=check_flag(training, "training", "explain"),
+            winograd=self._precision == "default",
+            batch_size=size,
+        )
+        threads = resolve_threads(self._threads, "explain")
+        explanation = NetworkExplanation(tuple(kernels), training, size, threads)
+        if show:
+            explanation.show()
+        return explanation
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file that :func:`convoi.load` reads.

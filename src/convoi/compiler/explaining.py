@@ -1,0 +1,223 @@
+"""Which kernels a program consists of, and why they were chosen: nothing is compiled for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from convoi.codegen.target import current_target
+from convoi.compiler import choose, tuned
+from convoi.compiler.choose_winograd import (
+    DIRECT,
+    LEAST_CHANNELS,
+    MARGIN,
+    form_costs,
+    form_signature,
+)
+from convoi.compiler.layouts import conv_of
+from convoi.compiler.pipeline import compile_inference, compile_training
+from convoi.kernels.correlate import Correlate
+from convoi.kernels.layout import Layout
+from convoi.ops import Conv, ConvBackwardData, CrossEntropy, Dense
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convoi.codegen.target import Target
+    from convoi.compiler.pipeline import Compiled
+    from convoi.compiler.steps import Step
+    from convoi.compiler.tasks import Task
+    from convoi.graph import Graph
+    from convoi.kernels.base import Kernel
+
+__all__ = ["KernelExplanation", "explain_program"]
+
+SHOWN_TILES = 3
+"""How many tiles are listed with their costs: the cheapest ones."""
+
+
+@dataclass(frozen=True)
+class KernelExplanation:
+    """One kernel of a program.
+
+    Attributes
+    ----------
+    segment : int
+        The number of the segment that it runs in; a convoy passes a segment without waiting.
+    layer : str
+        What it computes: the value that it writes, named after the layer.
+    kernel : str
+        The kind of kernel.
+    fused : tuple of str
+        Operations that it applies to its results before it stores them.
+    lanes : int
+        Elements of its vectors: one output channel per lane.
+    form : str or None
+        The Winograd form; None for kernels that sum products.
+    tile : str
+        Vectors of channels and positions that it holds in registers.
+    convoy : int
+        Samples that pass through the segment together.
+    convoys : int
+        Convoys of the batch, which threads share; 1 for what runs once.
+    costs : dict of str to float
+        Of each candidate, cycles per sample by the cost model: of the forms, or of the cheapest
+        tiles of the direct kernel.
+    reason : str
+        Why it was chosen.
+    """
+
+    segment: int
+    layer: str
+    kernel: str
+    fused: tuple[str, ...]
+    lanes: int
+    form: str | None
+    tile: str
+    convoy: int
+    convoys: int
+    costs: dict[str, float]
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as numbers, texts, lists and dictionaries."""
+        return {**asdict(self), "fused": list(self.fused)}
+
+
+def explain_program(
+    graph: Graph, dtype: str, *, training: bool, winograd: bool, batch_size: int
+) -> list[KernelExplanation]:
+    """Return a record for each kernel of a program, in the order in which they run."""
+    target = current_target()
+    if training:
+        compiled = compile_training(
+            graph, CrossEntropy(), dtype, target, augment=False, winograd=winograd, link=False
+        )
+    else:
+        compiled = compile_inference(graph, dtype, target, winograd=winograd, link=False)
+    explainer = _Explainer(compiled, graph, dtype, target, winograd, batch_size)
+    return list(explainer.records())
+
+
+@dataclass(frozen=True)
+class _Explainer:
+    compiled: Compiled
+    graph: Graph
+    dtype: str
+    target: Target
+    winograd: bool
+    batch_size: int
+
+    def records(self) -> Iterator[KernelExplanation]:
+        tasks = {task.output: task for task in self.compiled.tasks}
+        plan = self.compiled.plan
+        pairs = zip(self.compiled.memory.steps, plan.segments, strict=True)
+        for number, (steps, segment) in enumerate(pairs):
+            convoys = 1 if steps.whole else -(-self.batch_size // segment.convoy)
+            for step in steps.steps:
+                kernel = step.kernel
+                costs, reason = self._why(step, tasks.get(step.label))
+                yield KernelExplanation(
+                    number,
+                    step.label,
+                    type(kernel).__name__,
+                    _fused(tasks.get(step.label)),
+                    _lanes(kernel),
+                    _form(kernel),
+                    _tile(kernel),
+                    segment.convoy,
+                    convoys,
+                    costs,
+                    reason,
+                )
+
+    def _why(self, step: Step, task: Task | None) -> tuple[dict[str, float], str]:
+        """Return the costs of the candidates of a convolution, and the reason of the choice."""
+        if task is None or not isinstance(task.node.op, (Conv, Dense, ConvBackwardData)):
+            return {}, ""
+        conv = conv_of(task.node)
+        kernel = step.kernel
+        if conv is None or not hasattr(kernel, "x") or not hasattr(kernel, "y"):
+            return {}, ""
+        forms, reason = self._forms(kernel, conv, task)
+        if not isinstance(kernel, Correlate):
+            return forms, reason
+        found = choose.correlate_candidates(kernel.y, kernel.axes, self.target)
+        scale = math.prod(kernel.kernel) * kernel.weights.reduction
+        tiles: dict[str, float] = {}
+        for cost, choice in sorted(found, key=lambda each: each[0])[:SHOWN_TILES]:
+            tiles[f"tile {choice}"] = cost * scale
+        measured = tuned.chosen(choose.correlate_signature(kernel.y, kernel.axes))
+        if measured is not None:
+            reason = f"{reason}; its tile was measured to be the quickest"
+        return {**forms, **tiles}, reason
+
+    def _forms(self, kernel: Any, conv: Conv, task: Task) -> tuple[dict[str, float], str]:  # noqa: ANN401 - one of the kernels of convolutions
+        backward = isinstance(task.node.op, ConvBackwardData)
+        channels, outputs = kernel.x.channels, (kernel.y.channels, *kernel.y.spatial)
+        offset = tuple(
+            low - (taps - 1) if backward else -low
+            for (low, _), taps in zip(conv.padding, conv.kernel, strict=True)
+        )
+        reason = self._excluded(conv, channels, outputs)
+        if reason:
+            return {}, reason
+        costs = form_costs(conv, channels, outputs, offset, self.dtype, self.target)
+        if costs is None:
+            return {}, "no form has such a kernel, or it would round too much"
+        signature = form_signature(conv, channels, outputs, offset)
+        if tuned.chosen(signature) in costs:
+            return costs, "measured to be the quickest"
+        best = min((name for name in costs if name != DIRECT), key=lambda name: costs[name])
+        ratio = costs[best] / costs[DIRECT]
+        limit = 1 / MARGIN
+        verdict = "is" if ratio < limit else "is not"
+        return costs, f"{best} costs {ratio:.2f} of the products, which {verdict} below {limit:.2f}"
+
+    def _excluded(self, conv: Conv, channels: int, outputs: tuple[int, ...]) -> str:
+        """Return why Winograd's forms are out of the question, nothing if they are not."""
+        if not conv.kernel or math.prod(conv.kernel) == 1:
+            return "one tap: there is nothing to save"
+        checks = (
+            (not self.winograd, "precision='high'"),
+            (self.dtype != "float32", f"{self.dtype}"),
+            (conv.groups > 1, "groups"),
+            (any(s != 1 for s in conv.stride), "a stride"),
+            (any(d != 1 for d in conv.dilation), "a dilation"),
+            (min(channels, outputs[0]) < LEAST_CHANNELS, f"fewer than {LEAST_CHANNELS} channels"),
+        )
+        return next((f"direct for {why}" for applies, why in checks if applies), "")
+
+
+def _fused(task: Task | None) -> tuple[str, ...]:
+    return () if task is None else tuple(type(node.op).__name__ for node in task.absorbed)
+
+
+def _lanes(kernel: Kernel) -> int:
+    """Return the vector width of a kernel's result, or of what it reads."""
+    for name in ("y", "dx", "dy", "x", "layout"):
+        layout = getattr(kernel, name, None)
+        if isinstance(layout, Layout):
+            return layout.lanes
+    return int(getattr(kernel, "lanes", 1))
+
+
+def _form(kernel: Kernel) -> str | None:
+    tiling = getattr(kernel, "tiling", None)
+    form = getattr(kernel, "form", None) if tiling is None else tiling.form
+    return None if form is None else str(form)
+
+
+def _tile(kernel: Kernel) -> str:
+    """Return the register tile, in words."""
+    if isinstance(kernel, Correlate):
+        return str(choose.CorrelateChoice(kernel.weights.blocks, kernel.tile))
+    product = getattr(kernel, "product", None)
+    if product is not None:
+        return f"{max(product.blocks)} x {product.tiles}"
+    tile = getattr(kernel, "tile", None)
+    if tile is not None and hasattr(tile, "vectors"):
+        return f"{tile.vectors} x {tile.channels}x{tile.taps}"
+    columns = getattr(kernel, "columns", None)
+    return f"1 x {columns}" if isinstance(columns, int) else ""

@@ -1,0 +1,96 @@
+"""Which kernels compute a network, as records and as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from convoi.nn.tables import made_table, show_table
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from rich.table import Table
+
+    from convoi.compiler.explaining import KernelExplanation
+
+__all__ = ["NetworkExplanation"]
+
+
+@dataclass(frozen=True)
+class NetworkExplanation:
+    """How a network is computed on this machine.
+
+    Attributes
+    ----------
+    kernels : tuple of KernelExplanation
+        In the order in which they run.
+    training : bool
+        Whether it is a step of training, or predictions.
+    batch_size : int
+        Samples of the batch.
+    threads : int
+        Threads that share it.
+    """
+
+    kernels: tuple[KernelExplanation, ...]
+    training: bool
+    batch_size: int
+    threads: int
+
+    def __repr__(self) -> str:
+        what = "a step of training" if self.training else "predictions"
+        return f"<NetworkExplanation: {len(self.kernels)} kernels of {what}>"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the records as numbers, texts, lists and dictionaries."""
+        return {
+            "training": self.training,
+            "batch_size": self.batch_size,
+            "threads": self.threads,
+            "kernels": [kernel.as_dict() for kernel in self.kernels],
+        }
+
+    def headers(self) -> tuple[str, ...]:
+        """Return the headers of the table's columns."""
+        return ("segment", "layer", "kernel", "form", "tile", "fused", "why", "lanes", "convoy")
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the rows of the table."""
+        return [
+            (
+                str(each.segment),
+                each.layer,
+                each.kernel,
+                each.form or "",
+                each.tile,
+                ", ".join(each.fused),
+                each.reason,
+                str(each.lanes),
+                str(each.convoy),
+            )
+            for each in self.kernels
+        ]
+
+    def notes(self) -> list[str]:
+        """Return what stands below the table."""
+        convoys = [each.convoys for each in self.kernels]
+        least, most = min(convoys, default=0), max(convoys, default=0)
+        return [
+            "tile: vectors of channels x positions in registers. convoy: samples that pass a",
+            f"segment together. A batch of {self.batch_size} makes {least} to {most} convoys of a",
+            f"segment; {self.threads} threads share them.",
+        ]
+
+    def __rich__(self) -> Table:
+        return made_table(self.headers(), self.rows(), left=7, notes=self.notes())
+
+    def show(self, file: TextIO | None = None) -> None:
+        """Print the table, whole, even where it is wider than the terminal.
+
+        Parameters
+        ----------
+        file : file, optional
+            Where to; the default is the standard output.
+        """
+        show_table(self.__rich__(), file)

@@ -1,0 +1,152 @@
+"""Measured choices: kept in a file, used when they are there, harmless when it is damaged."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from convoi import Network, config, nn
+from convoi.compiler import tuning
+from convoi.compiler.choose_winograd import DIRECT
+from convoi.compiler.tuned import (
+    clear_choices,
+    forced,
+    store_choices,
+    stored_choices,
+    tuning_file,
+)
+from convoi.compiler.tuning import tune
+
+SHAPE = (8, 12, 12)
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path):
+    with config.override(cache_dir=tmp_path):
+        yield
+
+
+def network():
+    layers = nn.Sequential(nn.Conv(8, 3, padding="same"), nn.ReLU(), nn.Conv(16, 1))
+    return Network(layers, SHAPE, random_state=0)
+
+
+def kernels(network, *, training=False):
+    """Return form and tile of each kernel of a network."""
+    found = network.explain(show=False, training=training).kernels
+    return {kernel.layer: kernel.form or kernel.tile for kernel in found}
+
+
+def signature(prefix):
+    return next(f.signature for f in tune(network().graph) if f.signature.startswith(prefix))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(tuning, "ROUNDS", 1)
+    monkeypatch.setattr(tuning, "TURN_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("quick")
+def test_each_choice_of_each_layer_is_measured():
+    found = list(tune(network().graph, training=True))
+    assert [(each.layer, each.part, each.signature.split()[0]) for each in found] == [
+        ("0", "forward", "form"),
+        ("2", "forward", "tile"),
+        ("2", "backward", "tile"),
+    ]
+    for each in found:
+        assert {each.model, each.best} <= set(each.seconds)
+        assert len(each.seconds) > 1
+        assert each.gain >= 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_stored_choice_is_used_until_it_is_cleared_or_switched_off():
+    before = kernels(network())
+    assert before["1"] != DIRECT
+    name = signature("form")
+    store_choices({name: DIRECT})
+    after = kernels(network())
+    assert after["1"] not in {"F(4,3)", "F(2,3)", "F(5,3)"}
+    with config.override(tune="off"):
+        assert kernels(network()) == before
+    assert clear_choices() == 1
+    assert kernels(network()) == before
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("training", [False, True])
+def test_networks_compute_the_same_with_any_choice(training):
+    X = np.random.default_rng(0).standard_normal((5, *SHAPE), np.float32)
+    exact = Network(network().graph, dtype="float64", parameters=network().parameters)
+    for found in tune(network().graph, training=training):
+        for candidate in found.seconds:
+            with forced({found.signature: candidate}):
+                np.testing.assert_allclose(network()(X), exact(X), atol=2e-5)
+
+
+def test_the_choice_is_explained():
+    store_choices({"form 8>8 [12, 12] kernel [3, 3] from [-1, -1]": "F(2,3)"})
+    kernel = next(k for k in network().explain(show=False).kernels if k.layer == "1")
+    assert (kernel.form, kernel.reason) == ("F(2,3)", "measured to be the quickest")
+
+
+def test_choices_are_added_to_those_that_are_there():
+    store_choices({"a": "1", "b": "2"})
+    store_choices({"b": "3"})
+    assert dict(stored_choices()) == {"a": "1", "b": "3"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"format": 2, "choices": {"a": "1"}}',
+        b'{"format": 1, "choices": [1]}',
+        b'{"format": 1, "choices": {"a": 1}}',
+    ],
+)
+def test_a_damaged_file_holds_nothing_and_is_replaced(content):
+    path = tuning_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    assert dict(stored_choices()) == {}
+    kernels(network())
+    store_choices({"a": "1"})
+    assert json.loads(path.read_text())["choices"] == {"a": "1"}
+
+
+def test_a_choice_that_is_no_candidate_is_passed_over():
+    before = kernels(network())
+    store_choices({"form 8>8 [12, 12] kernel [3, 3] from [-1, -1]": "F(9,9)"})
+    assert kernels(network()) == before
+
+
+def test_a_folder_that_cannot_be_read_is_no_error(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with config.override(cache_dir=blocked / "folder"):
+        assert dict(stored_choices()) == {}
+        assert clear_choices() == 0
+        with pytest.raises(OSError, match="file"):
+            store_choices({"a": "1"})
+
+
+def test_nothing_is_kept_without_a_folder():
+    with config.override(cache_dir="off"):
+        assert tuning_file() is None
+        assert store_choices({"a": "1"}) is None
+        assert dict(stored_choices()) == {}
+
+
+def test_each_processor_has_its_own_choices():
+    store_choices({"a": "1"})
+    with config.override(cpu="x86-64-v2"):
+        assert dict(stored_choices()) == {}
