@@ -8,23 +8,31 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 
+from bench.accuracy import accuracy_summary, measure_accuracy
+from bench.agreement import DisagreementError
 from bench.comparison import Comparison, Failed
 from bench.kernels import measure_kernels
 from bench.machine import describe_machine
 from bench.networks import COMPARISONS, compare
 from bench.options import parse
+from bench.page import write_page
 from bench.peers import start_sides
 from bench.process import WorkerError
 from bench.report import (
+    accuracy_table,
     best_settings,
     comparison_table,
     failures,
     geometric_means,
     kernel_table,
     machine_line,
+    roofline_table,
+    scaling_table,
     startup_table,
 )
 from bench.results import write_results
+from bench.roofline import measure_roofline, roofline_summary
+from bench.scaling import measure_scaling, scaling_summary
 from bench.signal_grid import measure_signal, signal_summary, signal_table
 from bench.startup import measure_startup
 
@@ -76,6 +84,16 @@ class Session:
         if "kernels" in self.options.measures:
             kernels = self._collect("kernels", measure_kernels(self.options))
             self._finish("kernels", kernels, kernel_table(kernels))
+        if "scaling" in self.options.measures:
+            points = self._collect("scaling", measure_scaling(self.options))
+            self._finish("scaling", points, scaling_table(points), scaling_summary(points))
+        if "roofline" in self.options.measures:
+            kernel_points = self._collect("roofline", measure_roofline(self.options))
+            lines = roofline_summary(kernel_points)
+            self._finish("roofline", kernel_points, roofline_table(kernel_points), lines)
+        if "accuracy" in self.options.measures:
+            runs = self._collect("accuracy", measure_accuracy(self.options))
+            self._finish("accuracy", runs, accuracy_table(runs), accuracy_summary(runs))
         if "signal" in self.options.measures:
             cells = self._collect("signal", measure_signal(self.options))
             self._finish("signal", cells, signal_table(cells))
@@ -100,19 +118,26 @@ class Session:
                 status.update(f"{name}: {len(found)} done …")
         return found
 
-    def _finish(self, name: str, results: Sequence[Recorded], table: Table) -> None:
+    def _finish(
+        self, name: str, results: Sequence[Recorded], table: Table, lines: Sequence[str] = ()
+    ) -> None:
         path = write_results(name, self.machine, results, self.options)
         self.console.print(table)
+        for line in lines:
+            self.console.print(line, highlight=False)
         self.console.print(f"[dim]{path}[/dim]", soft_wrap=True)
 
 
 def main() -> int:
     """Run the command; return its exit status."""
     options = parse()
+    if options.measures == ("page",):
+        print(write_page(options.results))
+        return 0
     try:
         session = Session(options)
         session.run()
-    except WorkerError as error:
+    except (WorkerError, DisagreementError) as error:
         print(error, file=sys.stderr)
         if "No module named 'torch'" in str(error):
             print(

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 MEASURES = ("training", "inference", "latency", "startup", "kernels", "signal")
 """What is measured unless something is asked for."""
-MORE_MEASURES = ("inference-64", "inference-8", "local", "local-inference", "series")
+MORE_MEASURES = (
+    "inference-64",
+    "inference-8",
+    "local",
+    "local-inference",
+    "series",
+    "scaling",
+    "roofline",
+    "accuracy",
+    "page",
+)
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -41,6 +51,10 @@ class Options:
     """Names of the networks that are compared."""
     peers: tuple[str, ...]
     """Keys of the peers; empty: all that are installed."""
+    seeds: int
+    """Runs to an accuracy, on each side."""
+    epochs: int
+    """Of each of these runs."""
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -90,6 +104,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         metavar="NAME,...",
         help="pytorch, onnxruntime, openvino, ncnn, jax; default: all that are installed",
     )
+    parser.add_argument(
+        "--seeds", type=_positive, help="runs of 'accuracy' on each side; default: 5"
+    )
+    parser.add_argument(
+        "--epochs", type=_positive, help="epochs of each of these runs; default: 10"
+    )
     given = parser.parse_args(arguments)
     quick = bool(given.quick)
     return Options(
@@ -103,6 +123,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         results=given.results,
         networks=given.networks,
         peers=given.peers,
+        seeds=given.seeds or (1 if quick else 5),
+        epochs=given.epochs or (1 if quick else 10),
     )
 
 

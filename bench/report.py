@@ -9,16 +9,21 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from bench.peers import NOT_TRIED, PYTORCH
+from bench.scaling import best_points, least_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bench.accuracy import AccuracyRun
     from bench.comparison import Comparison, Contender
     from bench.kernels import KernelResult, Rates
     from bench.networks import Measure
     from bench.options import Options
+    from bench.roofline import KernelPoint
+    from bench.scaling import Point
     from bench.startup import Quantity
 
+SHOWN_KERNELS = 5
 KERNELS = ("forward", "backward data", "backward weight")
 
 
@@ -117,6 +122,59 @@ def kernel_table(results: Sequence[KernelResult]) -> Table:
     for found in results:
         cells = (_fraction(found.kernels.get(name), found.peak) for name in KERNELS)
         table.add_row(str(found.shape), *cells)
+    return table
+
+
+def scaling_table(points: Sequence[Point]) -> Table:
+    """Return time and memory of a training step as each axis grows."""
+    table = _table("Training step as a network grows", ("axis",), ("value",))
+    table.box = SIMPLE_HEAD
+    for name in ("Convoi", "PyTorch"):
+        table.add_column(f"{name} ms", justify="right")
+        table.add_column("µs/sample", justify="right")
+        table.add_column("MiB", justify="right")
+    for (axis, value), sides in best_points(list(points)).items():
+        cells = []
+        for side in ("Convoi", PYTORCH.name):
+            point = sides.get(side)
+            if point is None:
+                cells += ["", "", ""]
+                continue
+            memory = least_memory(list(points), axis, value, side)
+            per_sample = 1e6 * point.seconds / point.samples
+            cells += [_milliseconds(point.seconds), f"{per_sample:.1f}", f"{memory / 2**20:.0f}"]
+        table.add_row(axis, str(value), *cells)
+    return table
+
+
+def roofline_table(points: Sequence[KernelPoint]) -> Table:
+    """Return the kernels that take most of the time, and how near they are to the roofs."""
+    table = _table("Kernels of networks on one thread", ("network",), ())
+    table.add_column("kernel", no_wrap=True)
+    table.box = SIMPLE_HEAD
+    for name in ("% time", "% peak", "% memory"):
+        table.add_column(name, justify="right")
+    for network, mode in dict.fromkeys((p.network, p.mode) for p in points):
+        here = [p for p in points if (p.network, p.mode) == (network, mode)]
+        total = sum(p.seconds for p in here)
+        for point in sorted(here, key=lambda p: -p.seconds)[:SHOWN_KERNELS]:
+            table.add_row(
+                f"{network} {'+' if mode == 'training' else ''}",
+                f"{point.layer}: {point.kernel}",
+                f"{100 * point.seconds / total:.0f}",
+                f"{100 * point.of_peak:.0f}" if point.operations else "",
+                f"{100 * point.of_bandwidth:.0f}",
+            )
+    table.caption = "+: a step of training."
+    return table
+
+
+def accuracy_table(runs: Sequence[AccuracyRun]) -> Table:
+    """Return the accuracy and the time of each run."""
+    table = _table("Fashion-MNIST with the same recipe", ("side",), ("seed", "accuracy", "s"))
+    table.box = SIMPLE_HEAD
+    for run in runs:
+        table.add_row(run.side, str(run.seed), f"{run.accuracy:.4f}", f"{run.seconds:.1f}")
     return table
 
 
