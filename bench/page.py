@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from bench.figures import bars, lines, roofline
@@ -40,6 +41,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
+td:last-child { white-space: nowrap; }
 .wide { overflow-x: auto; }
 svg { width: 100%; height: auto; max-width: 40rem; }
 svg text { fill: var(--text); font: 12px system-ui, sans-serif; }
@@ -89,13 +91,24 @@ def _section(content: dict[str, Any]) -> str:
     measure, options = content["measure"], content["options"]
     title = TITLES.get(measure, measure)
     quick = " (short rounds: figures mean little)" if options["quick"] else ""
-    command = f"python -m bench {measure}" + (" --quick" if options["quick"] else "")
     body = RENDERERS.get(measure, _comparisons)(content["results"])
     return (
         f"<section>\n<h2>{_escaped(title + quick)}</h2>\n"
         f'<p class="dim">{_escaped(_machine(content["machine"], options))}</p>\n'
-        f"<p><code>{_escaped(command)}</code></p>\n{body}\n</section>"
+        f"<p><code>{_escaped(_command(measure, options))}</code></p>\n{body}\n</section>"
     )
+
+
+def _command(measure: str, options: dict[str, Any]) -> str:
+    """Return the command that measures this again."""
+    words = ["python -m bench", measure, f"--threads {options['threads']}"]
+    if options.get("networks"):
+        words.append(f"--networks {shlex.quote(','.join(options['networks']))}")
+    if measure == "accuracy" and "seeds" in options:
+        words.append(f"--seeds {options['seeds']} --epochs {options['epochs']}")
+    if options["quick"]:
+        words.append("--quick")
+    return " ".join(words)
 
 
 def _machine(machine: dict[str, Any], options: dict[str, Any]) -> str:
@@ -122,7 +135,8 @@ def _table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{1e3 * seconds:.3g}"
+    milliseconds = 1e3 * seconds
+    return f"{milliseconds:.3g}" if milliseconds < 1000 else f"{milliseconds:.0f}"
 
 
 def _comparisons(results: list[dict[str, Any]]) -> str:

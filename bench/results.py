@@ -40,6 +40,9 @@ def write_results(
             "slice_seconds": options.slice_seconds,
             "torch_compile": options.compiles,
             "quick": options.quick,
+            "networks": options.networks,
+            "seeds": options.seeds,
+            "epochs": options.epochs,
         },
         "results": [result.record() for result in results],
     }

@@ -10,7 +10,7 @@ import pytest
 from bench.page import write_page
 
 MACHINE = {"cpu": "Some <CPU>", "llvm_cpu": "some", "usable_cores": 2, "cores": 4, "convoi": "1"}
-OPTIONS = {"threads": 2, "quick": False}
+OPTIONS = {"threads": 2, "quick": False, "networks": ["A & B", "C"]}
 SIDE = {"side": "PyTorch", "setting": "eager", "seconds": 0.03, "ratio": 3.0}
 RESULTS = {
     "training": [
@@ -83,7 +83,8 @@ def test_the_page_loads_nothing(page):
 
 def test_each_measure_has_its_command_and_the_machine(page):
     for measure in RESULTS:
-        assert f"python -m bench {measure}" in page.text
+        command = f"python -m bench {measure} --threads 2 --networks 'A & B,C'"
+        assert command in page.text
     assert page.text.count("Some <CPU>") == len(RESULTS)
 
 
