@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,7 @@ from bench.networks import COMPARISONS, compare
 from bench.options import parse
 from bench.page import write_page
 from bench.peers import start_sides
-from bench.process import WorkerError
+from bench.process import WorkerError, start_worker
 from bench.report import (
     accuracy_table,
     best_settings,
@@ -33,7 +34,8 @@ from bench.report import (
 from bench.results import write_results
 from bench.roofline import measure_roofline, roofline_summary
 from bench.scaling import measure_scaling, scaling_summary
-from bench.signal_grid import measure_signal, signal_summary, signal_table
+from bench.signal_grid import TorchPeer, measure_signal, signal_summary, signal_table
+from bench.signal_peers import missing_peers
 from bench.startup import measure_startup
 
 if TYPE_CHECKING:
@@ -95,10 +97,23 @@ class Session:
             runs = self._collect("accuracy", measure_accuracy(self.options))
             self._finish("accuracy", runs, accuracy_table(runs), accuracy_summary(runs))
         if "signal" in self.options.measures:
-            cells = self._collect("signal", measure_signal(self.options))
-            self._finish("signal", cells, signal_table(cells))
-            for line in signal_summary(cells):
-                self.console.print(line, highlight=False)
+            self._measure_signal()
+
+    def _measure_signal(self) -> None:
+        for name in missing_peers():
+            self.console.print(f"[yellow]{name} is not measured: it is not installed[/yellow]")
+        with start_worker(self.options.torch_python, "bench.signal_torch", os.environ) as worker:
+            torch: TorchPeer | None = TorchPeer(worker)
+            try:
+                self.machine |= worker.ask("describe")
+            except WorkerError:
+                self.console.print(
+                    f"[yellow]PyTorch is not measured: {self.options.torch_python} has none; name "
+                    "an interpreter that has it with --torch-python[/yellow]"
+                )
+                torch = None
+            cells = self._collect("signal", measure_signal(self.options, torch))
+        self._finish("signal", cells, signal_table(cells), signal_summary(cells))
 
     def _compare(self, name: str, sides: Sides) -> None:
         measure = COMPARISONS[name]

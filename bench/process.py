@@ -59,7 +59,8 @@ class Worker:
     log: IO[str]
     """What the process has printed."""
 
-    def _ask(self, do: str, **arguments: object) -> dict[str, Any]:
+    def ask(self, do: str, **arguments: object) -> dict[str, Any]:
+        """Send a request, and return the reply."""
         requests, replies = self.process.stdin, self.process.stdout
         assert requests is not None
         assert replies is not None
@@ -78,24 +79,24 @@ class Worker:
 
     def describe(self) -> dict[str, str]:
         """Return the versions of what the worker runs."""
-        return self._ask("describe")
+        return self.ask("describe")
 
     def prepare(self, task: Task, setting: str) -> float:
         """Let it build a network and run it once; return the seconds that took."""
-        return float(self._ask("prepare", task=asdict(task), setting=setting)["seconds"])
+        return float(self.ask("prepare", task=asdict(task), setting=setting)["seconds"])
 
     def results(self, setting: str, batch: Path, into: Path) -> None:
         """Let it write what a network makes of a batch to a file."""
-        self._ask("results", setting=setting, batch=str(batch), into=str(into))
+        self.ask("results", setting=setting, batch=str(batch), into=str(into))
 
     def time(self, setting: str, seconds: float) -> float:
         """Let it run a network for so many seconds; return the median seconds of a run."""
-        return float(self._ask("time", setting=setting, seconds=seconds)["seconds"])
+        return float(self.ask("time", setting=setting, seconds=seconds)["seconds"])
 
     def forget(self) -> None:
         """Let it drop all networks."""
-        self._ask("forget")
+        self.ask("forget")
 
     def peak_memory(self) -> int:
         """Return the most bytes that it has occupied so far."""
-        return int(self._ask("peak_memory")["bytes"])
+        return int(self.ask("peak_memory")["bytes"])

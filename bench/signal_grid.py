@@ -8,25 +8,36 @@ as quick as the quickest of them.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import statistics
-import time
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.table import Table
 
+from bench.clock import slice_seconds
 from bench.signal_cells import Cell, grid
-from bench.signal_peers import Call, peers_of
+from bench.signal_peers import affordable, peers_of
 from convoi.errors import ArgumentError
 from convoi.signal import convolve, explain, match
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from bench.options import Options
+    from bench.process import Worker
+    from convoi.signal import Explanation
 
+    Timer = Callable[[float], float]
+
+TORCH = "torch.conv"
 METHODS = ("direct", "separable", "fft", "overlap-add")
 HOPELESS = 30.0
 """A peer, or a method by its expected cost, that takes so many times as long is timed once."""
@@ -35,6 +46,26 @@ SLICES = 10
 NEARLY = 1.1
 """Within 10% of the fastest counts as the fastest."""
 GOOD_CHOICE = 1.25
+
+
+@dataclass(frozen=True)
+class TorchPeer:
+    """PyTorch's process."""
+
+    worker: Worker
+
+    def result(self, cell: Cell, threads: int) -> NDArray[Any]:
+        """Return what it computes, and let it keep the cell."""
+        self.worker.ask("prepare", cell=cell.record(), threads=threads)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "y.npy"
+            self.worker.ask("result", into=str(path))
+            result: NDArray[Any] = np.load(path)
+        return result
+
+    def seconds(self, budget: float) -> float:
+        """Return the seconds of a call."""
+        return float(self.worker.ask("time", budget=budget)["seconds"])
 
 
 @dataclass
@@ -75,16 +106,17 @@ class CellResult:
         }
 
 
-def measure_signal(options: Options) -> Iterator[CellResult]:
+def measure_signal(options: Options, torch: TorchPeer | None = None) -> Iterator[CellResult]:
     """Measure all cells."""
     for cell in grid(quick=options.quick):
-        yield measure_cell(cell, options)
+        yield measure_cell(cell, options, torch)
 
 
-def measure_cell(cell: Cell, options: Options) -> CellResult:
+def measure_cell(cell: Cell, options: Options, torch: TorchPeer | None = None) -> CellResult:
     """Check and time everyone on a cell."""
     x, k = cell.arrays()
-    axes = tuple(range(-len(cell.shape), 0))
+    # A call on one array says nothing about axes, in NumPy and SciPy neither.
+    axes = tuple(range(-len(cell.shape), 0)) if cell.batch else None
     threads = options.threads
     budget = options.slice_seconds / SLICES
 
@@ -96,53 +128,67 @@ def measure_cell(cell: Cell, options: Options) -> CellResult:
     reference = ours()
     result = CellResult(cell, "match")
     if not cell.match:
-        explanation = explain(x, k, mode="same", axes=axes, threads=threads)
-        result.chosen = explanation.method
-        least = min(cost.seconds for cost in explanation.costs.values())
-        for method in METHODS:
-            cost = explanation.costs.get(method)
-            if cost is None or cost.seconds > HOPELESS * least:
-                continue
-            try:
-                ours(method)
-            except ArgumentError:  # not separable
-                continue
-            times = [slice_seconds(lambda m=method: ours(m), budget, threads) for _ in range(3)]
-            result.methods[method] = min(times)
-    calls = peers_of(cell, x, k, threads)
+        costs = explain(x, k, mode="same", axes=axes, threads=threads)
+        result.chosen = costs.method
+        result.methods = _method_seconds(costs, ours, budget, threads)
+    timers: dict[str, Timer] = {}
+    for name, call in peers_of(cell, x, k, threads).items():
+        _check(cell, name, call(), reference)
+        timers[name] = functools.partial(slice_seconds, call, threads=threads)
+    if torch is not None and not cell.match and affordable(cell, TORCH):
+        _check(cell, TORCH, torch.result(cell, threads), reference)
+        timers[TORCH] = torch.seconds
     ours_once = slice_seconds(ours, 0, threads)
-    for name, call in list(calls.items()):
-        _check(cell, name, call, reference)
-        once = slice_seconds(call, 0, threads)
+    for name, timer in list(timers.items()):
+        once = timer(0)
         if once > HOPELESS * max(ours_once, 1e-4):
             result.peers[name] = [once]
-            del calls[name]
+            del timers[name]
     for _ in range(options.rounds):
         result.ours.append(slice_seconds(ours, budget, threads))
-        for name, call in calls.items():
-            result.peers.setdefault(name, []).append(slice_seconds(call, budget, threads))
+        for name, timer in timers.items():
+            result.peers.setdefault(name, []).append(timer(budget))
     return result
 
 
-def _check(cell: Cell, name: str, call: Call, reference: Any) -> None:  # noqa: ANN401 - an array
-    """Refuse to time what computes something else; even kernels are centred in several ways."""
-    if any(k % 2 == 0 for k in cell.kernel) and not cell.match:
-        return
-    error = float(np.abs(call() - reference).max()) / float(np.abs(reference).max())
-    if error > (1e-3 if cell.dtype == "float32" else 1e-8):
-        raise AssertionError(f"{name} disagrees on {cell}: {error:.1e}")
+def _method_seconds(
+    explanation: Explanation, ours: Callable[[str], Any], budget: float, threads: int
+) -> dict[str, float]:
+    """Return what each method takes that is not hopeless."""
+    least = min(cost.seconds for cost in explanation.costs.values())
+    found = {}
+    for method in METHODS:
+        cost = explanation.costs.get(method)
+        if cost is None or cost.seconds > HOPELESS * least:
+            continue
+        call = functools.partial(ours, method)
+        try:
+            call()
+        except ArgumentError:  # not separable
+            continue
+        found[method] = min(slice_seconds(call, budget, threads) for _ in range(3))
+    return found
 
 
-def slice_seconds(call: Call, budget: float, threads: int) -> float:
-    """Return the seconds of a call, averaged over a slice of time."""
-    clock = time.thread_time if threads == 1 else time.perf_counter
-    calls, start = 0, clock()
-    while True:
-        call()
-        calls += 1
-        spent = clock() - start
-        if spent >= budget:
-            return spent / calls
+def _check(cell: Cell, name: str, result: Any, reference: Any) -> None:  # noqa: ANN401 - arrays
+    """Refuse to time what computes something else.
+
+    Kernels of even length are centred in several ways: results may then be one element apart.
+    """
+    even = () if cell.match else tuple(k % 2 == 0 for k in cell.kernel)
+    scale = float(np.abs(reference).max())
+    offset = reference.ndim - len(even)
+    errors = []
+    for shift in itertools.product(*((-1, 0, 1) if e else (0,) for e in even)):
+        mine: list[slice] = [slice(None)] * reference.ndim
+        theirs = list(mine)
+        for axis, step in enumerate(shift, offset):
+            mine[axis] = slice(max(step, 0), reference.shape[axis] + min(step, 0))
+            theirs[axis] = slice(max(-step, 0), reference.shape[axis] + min(-step, 0))
+        apart = np.abs(result[tuple(theirs)] - reference[tuple(mine)])
+        errors.append(float(apart.max()) / scale)
+    if not min(errors) <= (1e-3 if cell.dtype == "float32" else 1e-8):
+        raise AssertionError(f"{name} disagrees on {cell}: {min(errors):.1e}")
 
 
 def signal_table(results: Sequence[CellResult]) -> Table:

@@ -1,4 +1,7 @@
-"""What others offer for a cell: SciPy, NumPy, OpenCV, scikit-image, PyTorch, where installed."""
+"""What others offer for a cell: SciPy, NumPy, OpenCV, scikit-image, where installed.
+
+PyTorch, which may have an interpreter of its own, runs in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,20 @@ MOST_ELEMENTS = 2**22
 """Of an array that is transformed as a whole."""
 
 
+PACKAGES = {"cv2": "OpenCV", "skimage": "scikit-image"}
+"""What is measured only where it is installed."""
+
+
+def missing_peers() -> list[str]:
+    """Return the names of the peers that are not installed."""
+    return [name for module, name in PACKAGES.items() if not installed(module)]
+
+
+def affordable(cell: Cell, name: str) -> bool:
+    """Tell whether a peer does a cell in reasonable time."""
+    return cell.work <= LARGEST_WORK.get(name, cell.work)
+
+
 def installed(name: str) -> bool:
     """Tell whether a package is there."""
     return importlib.util.find_spec(name) is not None
@@ -34,8 +51,8 @@ def peers_of(cell: Cell, x: NDArray[Any], k: NDArray[Any], threads: int) -> dict
     """Return the calls of the peers that can do a cell in reasonable time."""
     if cell.match:
         return _matchers(x, k, threads)
-    calls = _scipy(cell, x, k) | _opencv(cell, x, k, threads) | _torch(cell, x, k, threads)
-    return {name: c for name, c in calls.items() if cell.work <= LARGEST_WORK.get(name, cell.work)}
+    calls = _scipy(cell, x, k) | _opencv(cell, x, k, threads)
+    return {name: call for name, call in calls.items() if affordable(cell, name)}
 
 
 def _scipy(cell: Cell, x: NDArray[Any], k: NDArray[Any]) -> dict[str, Call]:
@@ -75,25 +92,6 @@ def _opencv(cell: Cell, x: NDArray[Any], k: NDArray[Any], threads: int) -> dict[
     if not cell.batch:
         return {"opencv.filter2D": lambda: filtered(x)}
     return {"opencv.filter2D": lambda: np.stack([filtered(image) for image in x])}
-
-
-def _torch(cell: Cell, x: NDArray[Any], k: NDArray[Any], threads: int) -> dict[str, Call]:
-    if not installed("torch"):
-        return {}
-    import torch  # noqa: PLC0415 - peers are imported where they are timed
-
-    torch.set_num_threads(threads)
-    data = torch.from_numpy(x if cell.batch else x[None])[:, None]
-    weight = torch.from_numpy(np.ascontiguousarray(np.flip(k)))[None, None]
-    functions = (torch.nn.functional.conv1d, torch.nn.functional.conv2d)
-    function = functions[len(cell.shape) - 1]
-
-    def run() -> NDArray[Any]:
-        with torch.inference_mode():
-            y = function(data, weight, padding="same")[:, 0].numpy()
-        return np.asarray(y if cell.batch else y[0])
-
-    return {"torch.conv": run}
 
 
 def _matchers(x: NDArray[Any], t: NDArray[Any], threads: int) -> dict[str, Call]:

@@ -51,11 +51,15 @@ class Engine(Protocol):
 
 
 def serve(engine: Engine) -> None:
-    """Answer requests until the input ends."""
+    """Answer requests about networks until the input ends."""
+    answer(Commands(engine))
+
+
+def answer(commands: object) -> None:
+    """Answer requests until the input ends; they name methods of the object."""
     # Whatever a library prints must not mix with the replies.
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    commands = Commands(engine)
     for line in sys.stdin:
         request = json.loads(line)
         try:

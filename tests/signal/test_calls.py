@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -97,3 +99,54 @@ def test_an_outer_product_is_found_among_other_kernels():
         y = convoi.convolve(x, kernel, mode="same")
         direct = convoi.convolve(x, kernel, mode="same", method="direct")
         np.testing.assert_allclose(y, direct, atol=1e-10)
+
+
+@pytest.mark.parametrize("method", ["direct", "overlap-add", "auto"])
+def test_threads_share_a_batch_that_was_seen_before(method):
+    generator = np.random.default_rng(0)
+    x, kernel = generator.normal(size=(40, 64, 64)), generator.normal(size=(9, 9))
+    one = convoi.convolve(x, kernel, method=method, threads=1)
+    for _ in range(3):
+        y = convoi.convolve(x, kernel, method=method, threads=2)
+        np.testing.assert_allclose(y, one, atol=1e-11)
+
+
+def test_options_of_other_types_are_not_taken_for_those_seen_before():
+    x, kernel = np.ones(10), np.ones(3)
+    for _ in range(2):
+        convoi.convolve(x, kernel, stride=1, threads=1)
+        with pytest.raises(ArgumentTypeError, match="'dilation'"):
+            convoi.convolve(x, kernel, dilation=1.0)
+        with pytest.raises(ArgumentTypeError, match="'threads'"):
+            convoi.convolve(x, kernel, threads=1.0)
+        with pytest.raises(ArgumentTypeError, match="'fill_value'"):
+            convoi.convolve(x, kernel, fill_value="0")
+
+
+def test_several_threads_call_at_once():
+    generator = np.random.default_rng(0)
+    x, kernel = generator.normal(size=(300, 300)), generator.normal(size=(5, 5))
+    expected = convoi.convolve(x, kernel)
+    results = []
+    workers = [
+        threading.Thread(target=lambda: results.append(convoi.convolve(x, kernel, threads=1)))
+        for _ in range(8)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(results) == 8
+    for y in results:
+        np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
+@pytest.mark.parametrize("taps", [3, 31, 200])
+def test_pieces_read_in_place_are_those_that_were_copied(dtype, taps):
+    generator = np.random.default_rng(0)
+    raw, kernel = (generator.integers(-99, 99, n).astype(dtype) for n in (60_000, taps))
+    for start in (0, 1, 7):  # outputs and inputs lie at all kinds of addresses
+        x = raw[start:]
+        y = convoi.convolve(x, kernel, method="direct", threads=1)
+        np.testing.assert_array_equal(y, np.convolve(x, kernel))

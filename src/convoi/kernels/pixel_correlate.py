@@ -5,7 +5,8 @@
 A task is a block of rows and columns of the output. Its part of the input is first copied to
 scratch memory of the thread: converted to the compute type, extended at the boundaries, positions
 that a stride leaves between neighbours moved out of the way. So the input is never padded as a
-whole, and tiles have neither bounds checks nor gathers.
+whole, and tiles have neither bounds checks nor gathers. Pieces of a signal that need none of it are
+read where they lie.
 
     scratch  [outer tap][row phase][row]  x  pitch  [column phase][column][inner]
     tile     rows x vectors of accumulators; for each tap column s: load ``rows + unroll - 1`` rows
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convoi.codegen.builder import Function
+
+
+LINE = 64
+"""Bytes of a cache line."""
+ALIGNED_TILES = 4
+"""Tiles of a signal beyond which their stores are aligned."""
 
 
 @dataclass(frozen=True)
@@ -102,30 +109,78 @@ class _Emitter(Packer):
         weights = f.at(
             self.word(GRID.weights, POINTER), f.load(f.at(record, 1, I64), I64), self.element
         )
-        self.pack(x, outer, (i0, row_count), (j0, column_count))
+        read = self._input(x, outer, (i0, row_count), (j0, column_count))
         width = f.value(f.mul(columns, self.inner))
         row = f.add(f.mul(number, rows), i0)
         start = f.add(f.mul(row, width), f.mul(j0, self.inner))
         output = f.at(self.word(GRID.output, POINTER), start, self.result)
-        self._tiles(weights, output, width, row_count, f.value(f.mul(column_count, self.inner)))
+        extent = (row_count, f.value(f.mul(column_count, self.inner)))
+        self._tiles(weights, read, output, width, extent)
+
+    def _input(
+        self, x: Value, outer: Value, rows: tuple[Index, Value], columns: tuple[Index, Value]
+    ) -> Value:
+        """Return where tiles find the input of a block: in scratch memory, once it is copied.
+
+        A piece of a signal that needs neither conversion nor anything beyond the ends is read
+        where it lies.
+        """
+        f, kernel = self.f, self.kernel
+        if not (kernel.flat and kernel.source == kernel.element):
+            self.pack(x, outer, rows, columns)
+            return self.scratch
+        first, count = columns
+        start = f.value(f.sub(first, self.columns.low))
+        # The last tile may go on beyond the block.
+        beyond = (kernel.rows + max(kernel.unrolls) + 1) * kernel.lanes
+        end = f.add(f.add(start, count), self.columns.span)
+        end = f.value(f.add(f.mul(end, self.inner), beyond))
+        inside = f.integer(
+            "and",
+            f.compare("sge", start, 0),
+            f.compare("sle", end, f.mul(self.columns.extent, self.inner)),
+        )
+        inside = f.integer("and", inside, self.is_contiguous)
+        with f.when(f.integer("xor", inside, Value(I1, "true"))):
+            self.pack(x, outer, rows, columns)
+        there = f.at(x, f.mul(start, self.inner), self.source)
+        return f.select(inside, there, self.scratch)
 
     # Tiles ----------------------------------------------------------------------------------
 
     def _tiles(
-        self, weights: Value, output: Value, width: Value, rows: Value, columns: Value
+        self,
+        weights: Value,
+        read: Value,
+        output: Value,
+        width: Value,
+        extent: tuple[Value, Value],
     ) -> None:
+        """Compute the rows and columns of a block."""
         f, kernel = self.f, self.kernel
+        rows, columns = extent
         across = kernel.lanes * (kernel.rows if kernel.flat else kernel.vectors)
         down = 1 if kernel.flat else kernel.rows
 
         def tile_row(i: Index, _: list[Value]) -> None:
             def tile_column(j: Index, _: list[Value]) -> None:
                 start = f.add(f.mul(i, kernel.pitch), j)
-                sums = self._tile(weights, f.at(self.scratch, start, self.element))
+                sums = self._tile(weights, f.at(read, start, self.element))
                 at = f.at(output, f.add(f.mul(i, width), j), self.result)
                 self._store(sums, at, width, f.sub(rows, i), f.sub(columns, j))
 
-            f.loop(columns, tile_column, step=across)
+            begin = f.value(0)
+            if kernel.flat:
+                # A store that crosses cache lines costs two. The outputs before the first whole
+                # line have a tile of their own, which the next one overlaps.
+                address = f.convert("ptrtoint", output, I64)
+                rest = f.integer("and", f.sub(0, address), LINE - 1)
+                begin = f.integer("sdiv", rest, self.result.size)
+                worth = f.compare("sge", columns, ALIGNED_TILES * across)
+                begin = f.select(worth, begin, f.value(0))
+                with f.when(f.compare("ne", begin, 0)):
+                    tile_column(0, [])
+            f.loop(columns, tile_column, start=begin, step=across)
 
         f.loop(rows, tile_row, step=down)
 

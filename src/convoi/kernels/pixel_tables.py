@@ -55,7 +55,10 @@ class _Grid:
     weights_at: int = 58
     """Bytes from the beginning of the scratch memory to the weights."""
     tasks: int = 59
+    stack: int = 60
+    """Bytes of scratch memory, weights included, if they are few enough for the stack, else 0."""
     words: int = 64
+    """A multiple of the widest vector's."""
 
 
 @dataclass(frozen=True)

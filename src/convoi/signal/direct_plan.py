@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convoi.errors import ConvoiError
 from convoi.kernels.base import kernel_address
-from convoi.kernels.pixel_call import PixelCall, call_address
+from convoi.kernels.pixel_call import PixelCall, call_addresses
 from convoi.kernels.pixel_tables import GRID
+from convoi.runtime.buffers import aligned_zeros
+from convoi.runtime.native_function import NativeFunction, data_offset, interpreter_words
 from convoi.signal.grids import Layout, Line, build_grid
 from convoi.signal.roles import Roles, assign_roles
-from convoi.signal.running import SCRATCH, native_kernel, run_tasks
+from convoi.signal.running import SCRATCH, NativeKernel, native_kernel, run_tasks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from convoi.codegen.target import Target
     from convoi.signal.problem import Problem
 
-WORK_OF_A_THREAD = 200_000
+WORK_OF_A_THREAD = 400_000
 """Multiply-adds below which waking another thread costs more than it gains."""
-_ENTRY = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)
+STACK_BYTES = 2**16
+"""Scratch memory that may lie on the stack of the thread that calls."""
+_PREPARE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 6)
 
 COMPUTE = {
     "bool": "int32",
@@ -54,19 +57,8 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
     return dtype.name
 
 
-@functools.cache
-def _data_offset() -> int:
-    """Return where an array object has the address of its data.
-
-    It follows the head that all Python objects have: NumPy's C interface fixes that, because
-    every compiled extension relies on it.
-    """
-    offset = object.__basicsize__
-    array = np.zeros(1)
-    found = ctypes.c_void_p.from_address(id(array) + offset).value
-    if found != array.ctypes.data:
-        raise ConvoiError("Arrays of this Python are not those that NumPy's C interface describes.")
-    return offset
+_data_offset = functools.cache(data_offset)
+_interpreter_words = functools.cache(interpreter_words)
 
 
 @dataclass(frozen=True)
@@ -112,6 +104,11 @@ class DirectPlan:
         self._places = self._tap_places(key)
         self._outside = np.empty(32, self.element)
         self._outside[0::2], self._outside[1::2] = key.fill
+        weights = self._places.size * self.element.itemsize
+        needed = grid.scratch + weights
+        stacked = needed <= STACK_BYTES
+        self.scratch = 0 if stacked else needed
+        """Bytes of scratch memory that a call must be given."""
         words = grid.words
         words[GRID.items] = self._items.ctypes.data
         words[GRID.fill] = self._outside.ctypes.data
@@ -119,14 +116,16 @@ class DirectPlan:
         words[GRID.weight_count] = self._places.size
         words[GRID.weights_at] = grid.scratch
         words[GRID.tasks] = grid.tasks
-        self.words = int(words.ctypes.data)
-        """Address of the record, the first argument of the entry."""
-        self.scratch = grid.scratch + self._places.size * self.element.itemsize
-        """Bytes of scratch memory, the second one; then come the ids of the three arrays."""
+        words[GRID.stack] = needed if stacked else 0
+        record = aligned_zeros(GRID.words + len(_interpreter_words()), "int64")
+        record[: GRID.words], record[GRID.words :] = words, _interpreter_words()
+        self._record = int(record.ctypes.data)
         call = PixelCall(grid.kernel, _data_offset())
-        self._address = call_address(call, key.target)
-        self.entry = _ENTRY(self._address)
-        """The native function for one thread."""
+        address, prepare = call_addresses(call, key.target)
+        self.native = NativeFunction(address, record)
+        """Computes on this thread: called with the three arrays and an address of memory."""
+        self._held, self._prepare = prepare, _PREPARE(prepare)
+        self._kernel: NativeKernel | None = None
         order = roles.order()
         self.shape = tuple(problem.output_shape[axis] for axis in order)
         """Of the output, in the order of the grid."""
@@ -146,25 +145,23 @@ class DirectPlan:
             shape = [1] * places.ndim
             shape[axis] = extent
             places += (np.arange(extent) * (stride // self.element.itemsize)).reshape(shape)
-        return np.ascontiguousarray(self._sorted(places))
-
-    def _sorted(self, taps: NDArray[Any]) -> NDArray[Any]:
-        """Return an array of the kernel's shape as kernels in the order of their taps' use."""
-        lines = taps.transpose(self._kernel_order).reshape(-1, self._grid.tap_order.size)
-        return lines.take(self._grid.tap_order, axis=1)
+        lines = places.transpose(self._kernel_order).reshape(-1, self._grid.tap_order.size)
+        return np.ascontiguousarray(lines.take(self._grid.tap_order, axis=1))
 
     def run(self, x: NDArray[Any], kernel: NDArray[Any], y: NDArray[Any], threads: int) -> None:
-        """Compute; the arrays are as the plan was made for, and the output is contiguous."""
+        """Compute; arrays are aligned and as the plan was made for, the output contiguous."""
         if threads == 1 or self.most_threads == 1:
-            self.entry(self.words, SCRATCH.address(self.scratch), id(x), id(kernel), id(y))
+            self.native.call(x, kernel, y, SCRATCH.address(self.scratch))
             return
-        weights = self._sorted(kernel)
-        words = self._grid.words.copy()
-        words[GRID.source] = x.ctypes.data
-        words[GRID.weights] = weights.ctypes.data
-        words[GRID.output] = y.ctypes.data
+        kernel_of_tasks = self._kernel
+        if kernel_of_tasks is None:
+            address = kernel_address(self._grid.kernel, self._target)
+            self._kernel = kernel_of_tasks = native_kernel(address)
+        words = np.empty(GRID.words, np.int64)
+        weights = np.empty(self._places.size, self.element)
+        self._prepare(self._record, id(words), id(weights), id(x), id(kernel), id(y))
         run_tasks(
-            native_kernel(kernel_address(self._grid.kernel, self._target)),
+            kernel_of_tasks,
             words,
             self._grid.tasks,
             scratch=self._grid.scratch,

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy import ndarray
 
-from convoi.config import overridden
-from convoi.signal.calls import remembered_call
+from convoi.signal.calls import recalled
 from convoi.signal.operation import Options, operate
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def convolve(
     """
     if type(x) is ndarray is type(kernel) and out is None and nan == "propagate":
         options = (mode, boundary, fill_value, axes, stride, dilation, method, threads)
-        y = _recalled(x, kernel, True, options)  # noqa: FBT003 - as in its definition
+        y = recalled(x, kernel, True, options)  # noqa: FBT003 - as it is defined
         if y is not None:
             return y
     all_options = Options(
@@ -165,28 +164,10 @@ def correlate(
     """
     if type(x) is ndarray is type(kernel) and out is None and nan == "propagate":
         options = (mode, boundary, fill_value, axes, stride, dilation, method, threads)
-        y = _recalled(x, kernel, False, options)  # noqa: FBT003 - as in its definition
+        y = recalled(x, kernel, False, options)  # noqa: FBT003 - as it is defined
         if y is not None:
             return y
     all_options = Options(
         mode, boundary, fill_value, axes, stride, dilation, method, nan, threads, out
     )
     return operate("correlate", x, kernel, all_options, flip=False)
-
-
-def _recalled(
-    x: NDArray[Any],
-    kernel: NDArray[Any],
-    flip: bool,  # noqa: FBT001 - a keyword costs time in every call
-    options: tuple[Any, ...],
-) -> NDArray[Any] | None:
-    """Return the result if such a call was made before and needs no more checks, else None."""
-    if overridden() or not (x.flags.aligned and kernel.flags.aligned):
-        return None
-    try:
-        call = remembered_call(
-            flip, x.shape, x.strides, x.dtype, kernel.shape, kernel.strides, kernel.dtype, *options
-        )
-    except TypeError:  # an option that cannot be looked up, such as a list of axes
-        return None
-    return None if call is None else call(x, kernel)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convoi.kernels.workers import worker_pool
-from convoi.runtime.buffers import aligned_zeros
+from convoi.runtime.buffers import address_of, aligned_zeros
 from convoi.runtime.program import (
     Argument,
     Buffer,
@@ -141,7 +141,7 @@ def run_tasks(
     if threads == 1 or tasks == 1:
         large = aligned_zeros(scratch, "uint8") if scratch > MOST_KEPT else None
         address = SCRATCH.address(scratch) if large is None else large.ctypes.data
-        kernel.function(_POINTERS(grid.ctypes.data, address), 0, tasks, 1)
+        kernel.function(_POINTERS(address_of(grid), address), 0, tasks, 1)
         return
     size = SMALLEST_SCRATCH
     while size < scratch:
@@ -153,7 +153,7 @@ def run_tasks(
     instance = _PROGRAMS.take(key)
     try:
         instance.prepare(tasks)
-        instance.run(worker_pool(target), {"grid": int(grid.ctypes.data)})
+        instance.run(worker_pool(target), {"grid": address_of(grid)})
     finally:
         if size * threads <= MOST_KEPT:
             _PROGRAMS.give(key, instance)
