@@ -34,7 +34,13 @@ from bench.report import (
 from bench.results import write_results
 from bench.roofline import measure_roofline, roofline_summary
 from bench.scaling import measure_scaling, scaling_summary
-from bench.signal_grid import TorchPeer, measure_signal, signal_summary, signal_table
+from bench.signal_grid import (
+    TorchPeer,
+    measure_choice,
+    measure_signal,
+    signal_summary,
+    signal_table,
+)
 from bench.signal_peers import missing_peers
 from bench.startup import measure_startup
 
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
     from bench.options import Options
     from bench.peers import Sides
     from bench.results import Recorded
+    from bench.signal_grid import CellResult
 
 Result = TypeVar("Result")
 
@@ -98,6 +105,9 @@ class Session:
             self._finish("accuracy", runs, accuracy_table(runs), accuracy_summary(runs))
         if "signal" in self.options.measures:
             self._measure_signal()
+        if "signal-choice" in self.options.measures:
+            cells = self._collect("signal-choice", measure_choice(self.options))
+            self._report_signal("signal-choice", cells)
 
     def _measure_signal(self) -> None:
         for name in missing_peers():
@@ -113,7 +123,10 @@ class Session:
                 )
                 torch = None
             cells = self._collect("signal", measure_signal(self.options, torch))
-        self._finish("signal", cells, signal_table(cells), signal_summary(cells))
+        self._report_signal("signal", cells)
+
+    def _report_signal(self, name: str, cells: list[CellResult]) -> None:
+        self._finish(name, cells, signal_table(cells), signal_summary(cells))
 
     def _compare(self, name: str, sides: Sides) -> None:
         measure = COMPARISONS[name]

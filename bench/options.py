@@ -26,6 +26,7 @@ MORE_MEASURES = (
     "scaling",
     "roofline",
     "accuracy",
+    "signal-choice",
     "page",
 )
 RESULTS = Path(__file__).parent / "results"

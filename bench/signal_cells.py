@@ -67,3 +67,22 @@ def grid(*, quick: bool) -> Iterator[Cell]:
             yield Cell((1000,), (taps,), dtype, 256)
     for side, taps in ((256, 16),) if quick else ((256, 16), (1024, 16), (1024, 48), (2048, 96)):
         yield Cell((side, side), (taps, taps), "float32", match=True)
+
+
+def held_out_grid(*, quick: bool) -> Iterator[Cell]:
+    """Give problems of random sizes, none of them one that the cost model was fitted to."""
+    generator = np.random.default_rng(2)
+
+    def size(least: int, most: int) -> int:
+        return round(float(np.exp(generator.uniform(np.log(least), np.log(most)))))
+
+    for number in range(6 if quick else 120):
+        dtype = ("float32", "float64")[number % 2]
+        kind = number // 2 % 3
+        if kind == 0:
+            length = size(500, 4_000_000)
+            yield Cell((length,), (size(2, min(length, 50_000)),), dtype)
+            continue
+        batch = size(2, 64) if kind == 2 else 0
+        shape = (size(40, 400 if batch else 2500), size(40, 400 if batch else 2500))
+        yield Cell(shape, (size(2, 40), size(2, 40)), dtype, batch)

@@ -21,7 +21,7 @@ import numpy as np
 from rich.table import Table
 
 from bench.clock import slice_seconds
-from bench.signal_cells import Cell, grid
+from bench.signal_cells import Cell, grid, held_out_grid
 from bench.signal_peers import affordable, peers_of
 from convoi.errors import ArgumentError
 from convoi.signal import convolve, explain, match
@@ -149,6 +149,21 @@ def measure_cell(cell: Cell, options: Options, torch: TorchPeer | None = None) -
         for name, timer in timers.items():
             result.peers.setdefault(name, []).append(timer(budget))
     return result
+
+
+def measure_choice(options: Options) -> Iterator[CellResult]:
+    """Measure our methods alone, on problems that the cost model was not fitted to."""
+    threads, budget = options.threads, options.slice_seconds / SLICES
+    for cell in held_out_grid(quick=options.quick):
+        x, k = cell.arrays()
+        axes = tuple(range(-len(cell.shape), 0))
+        costs = explain(x, k, mode="same", axes=axes, threads=threads)
+
+        def ours(method: str, x: Any = x, k: Any = k, axes: Any = axes) -> Any:  # noqa: ANN401 - arrays
+            return convolve(x, k, mode="same", axes=axes, method=method, threads=threads)
+
+        methods = _method_seconds(costs, ours, budget, threads)
+        yield CellResult(cell, costs.method, [methods[costs.method]], methods)
 
 
 def _method_seconds(
