@@ -13,7 +13,7 @@ import convoi
 from tests.signal.oracle import correlate_padded
 from tests.signal.problems import FLOATS, INTEGERS, Case, cases, numbers
 
-EXAMPLES = int(os.environ.get("CONVOI_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("CONVOI_EXAMPLES", "210"))
 """Examples of each property: 400 and more make a thorough run."""
 TOLERANCE = {
     "float16": 4e-3,
@@ -268,6 +268,29 @@ def test_a_memory_mapped_signal_is_filtered_into_another_one(tmp_path):
     convoi.convolve(x, kernel, mode="same", method="overlap-add", out=y)
     desired = convoi.convolve(np.array(x), kernel, mode="same", method="direct")
     np.testing.assert_allclose(y, desired, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("cpu", ["x86-64-v2", "x86-64-v3", "x86-64-v4"])
+@pytest.mark.parametrize("dtype", ["int8", "int64", "float32"])
+def test_signals_are_written_whole_wherever_they_lie(cpu, dtype):
+    from convoi.codegen.target import current_target
+    from convoi.config import override
+
+    generator = np.random.default_rng(0)
+    with override(cpu=cpu):
+        try:
+            current_target()
+        except ValueError as error:
+            pytest.skip(str(error))
+        for length in (269, 7000):
+            x, kernel = (generator.integers(-9, 9, n).astype(dtype) for n in (length, 17))
+            desired = np.convolve(x, kernel)
+            memory = np.zeros(desired.nbytes + 64, np.uint8)
+            for offset in range(0, 64, x.itemsize):
+                out = memory[offset : offset + desired.nbytes].view(dtype)
+                out[:] = 99
+                convoi.convolve(x, kernel, method="direct", out=out, threads=1)
+                np.testing.assert_array_equal(out, desired)
 
 
 def test_denormal_numbers_are_kept():

@@ -22,6 +22,8 @@ SCORES = ("zncc", "ncc", "correlation", "ssd")
 EPS = float(np.finfo(np.float64).eps)
 FLAT = 256
 """Units in the last place of the sum of squares below which what varies in it is rounding."""
+LEVEL_SAMPLES = 500
+"""Elements that tell the level of an input."""
 
 
 def match(
@@ -252,5 +254,7 @@ def _axes(
 
 def _level(x: NDArray[Any]) -> float:
     """Return a level that most of the input is near to."""
-    level = float(np.median(x.ravel()[:: max(1, x.size // 4096)]))
+    samples = x.ravel()[:: max(1, x.size // LEVEL_SAMPLES)]
+    middle = samples.size // 2
+    level = float(np.partition(samples, middle)[middle])
     return level if np.isfinite(level) else 0.0

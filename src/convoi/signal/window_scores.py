@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,15 +13,17 @@ from convoi.codegen.target import current_target
 from convoi.kernels.base import kernel_address
 from convoi.kernels.pixel_score import PixelScore
 from convoi.kernels.pixel_tables import GRID, SCORE
+from convoi.runtime.buffers import address_of
 from convoi.signal.direct import readable
 from convoi.signal.direct_plan import Memory, dtype_name, plan_line
 from convoi.signal.grids import Blocks, Layout, grid_record
 from convoi.signal.operation import Options, operate, prepare
-from convoi.signal.running import native_kernel, run_tasks
+from convoi.signal.running import NativeKernel, native_kernel, run_tasks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from convoi.codegen.target import Target
     from convoi.signal.problem import Problem
 
 BLOCK_ROWS = 64
@@ -87,13 +90,28 @@ def window_scores(
         single = False
 
 
-def _scored(
-    problem: Problem, x: NDArray[Any], found: NDArray[Any], numbers: Numbers, threads: int
-) -> tuple[NDArray[np.float64], float]:
-    """Return the scores, and the least sum of squares of a window that is not flat."""
-    target = current_target()
+@dataclass(frozen=True)
+class _ScorePlan:
+    """What scores of arrays of the same shapes share."""
+
+    kernel: NativeKernel
+    words: NDArray[np.int64]
+    """The record of the grid, without the addresses of arrays."""
+    tables: tuple[NDArray[np.int64], ...]
+    """What its addresses of tables lead to."""
+    tasks: int
+    scratch: int
+    """Bytes per thread."""
+    lanes: int
+    target: Target
+
+
+@functools.lru_cache(maxsize=64)
+def _score_plan(
+    problem: Problem, memory: Memory, products: str, target: Target, *, centred: bool
+) -> _ScorePlan:
+    """Return the plan of scores; the last ones are remembered."""
     lanes = target.lanes("float64")
-    memory = Memory(x.strides, x.dtype)
     *others, column = problem.sliding
     row = plan_line(problem, memory, others[0] if others else None)
     layout = Layout((), row, plan_line(problem, memory, column), 1, 1, problem.boundary)
@@ -103,26 +121,44 @@ def _scored(
     pitch = -(-(columns + layout.column.span) // (2 * lanes)) * 2 * lanes + lanes
     plane = (rows + row.span + 1) * pitch
     words, tables = grid_record(layout, Blocks(pitch, rows, columns, 0), ())
-    tasks = int(words[GRID.row_blocks] * words[GRID.column_blocks])
-    table = np.empty(4 + tasks * lanes)
-    table[:4] = numbers.level, numbers.share, numbers.own, numbers.flat
-    items, outside = np.zeros(2, np.int64), np.full(32, numbers.fill)
-    y = np.empty(problem.output_shape)
-    words[GRID.items], words[GRID.fill] = items.ctypes.data, outside.ctypes.data
-    words[GRID.source], words[GRID.weights] = x.ctypes.data, found.ctypes.data
-    words[GRID.output], words[SCORE.numbers] = y.ctypes.data, table.ctypes.data
+    items = np.zeros(2, np.int64)
+    words[GRID.items] = items.ctypes.data
     words[SCORE.pitch], words[SCORE.plane] = pitch, plane
     words[SCORE.taps_down], words[SCORE.taps_along] = row.taps, layout.column.taps
     words[SCORE.digits_down] = row.taps.bit_length()
     words[SCORE.digits_along] = layout.column.taps.bit_length()
-    kernel = PixelScore(dtype_name(x.dtype), found.dtype.name, lanes, numbers.centred)
-    run_tasks(
+    kernel = PixelScore(dtype_name(memory.dtype), products, lanes, centred)
+    return _ScorePlan(
         native_kernel(kernel_address(kernel, target)),
         words,
-        tasks,
-        scratch=(4 * plane + 4 * lanes) * 8,
-        threads=threads,
-        target=target,
+        (*tables, items),
+        int(words[GRID.row_blocks] * words[GRID.column_blocks]),
+        (4 * plane + 4 * lanes) * 8,
+        lanes,
+        target,
     )
-    del tables  # the record's addresses lead to them
+
+
+def _scored(
+    problem: Problem, x: NDArray[Any], found: NDArray[Any], numbers: Numbers, threads: int
+) -> tuple[NDArray[np.float64], float]:
+    """Return the scores, and the least sum of squares of a window that is not flat."""
+    plan = _score_plan(
+        problem,
+        Memory(x.strides, x.dtype),
+        dtype_name(found.dtype),
+        current_target(),
+        centred=numbers.centred,
+    )
+    table = np.empty(4 + plan.tasks * plan.lanes)
+    table[:4] = numbers.level, numbers.share, numbers.own, numbers.flat
+    outside = np.full(32, numbers.fill)
+    y = np.empty(problem.output_shape)
+    words = plan.words.copy()
+    words[GRID.fill] = address_of(outside)
+    words[GRID.source], words[GRID.weights] = address_of(x), address_of(found)
+    words[GRID.output], words[SCORE.numbers] = address_of(y), address_of(table)
+    run_tasks(
+        plan.kernel, words, plan.tasks, scratch=plan.scratch, threads=threads, target=plan.target
+    )
     return y, float(table[4:].min())
