@@ -170,7 +170,7 @@ class _Emitter(Packer):
                 self._store(sums, at, width, f.sub(rows, i), f.sub(columns, j))
 
             begin = f.value(0)
-            if kernel.flat and LINE <= across * self.result.size:
+            if kernel.flat and across * self.result.size >= LINE:
                 # A store that crosses cache lines costs two. The outputs before the first whole
                 # line have a tile of their own, which the next one overlaps.
                 address = f.convert("ptrtoint", output, I64)
