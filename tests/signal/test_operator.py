@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -291,6 +292,21 @@ def test_signals_are_written_whole_wherever_they_lie(cpu, dtype):
                 out[:] = 99
                 convoi.convolve(x, kernel, method="direct", out=out, threads=1)
                 np.testing.assert_array_equal(out, desired)
+
+
+@pytest.mark.parametrize("method", ["direct", "overlap-add", "auto"])
+def test_filtering_takes_little_memory_besides_the_arrays(tmp_path, method):
+    x = np.memmap(tmp_path / "x", np.float32, "w+", shape=(8_000_000,))
+    y = np.memmap(tmp_path / "y", np.float32, "w+", shape=x.shape)
+    kernel = np.hanning(33).astype(np.float32)
+    convoi.convolve(x[:9000], kernel, mode="same", method=method)
+    tracemalloc.start()
+    try:
+        convoi.convolve(x, kernel, mode="same", method=method, out=y)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < x.nbytes / 4
 
 
 def test_denormal_numbers_are_kept():

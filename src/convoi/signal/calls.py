@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +17,11 @@ from numpy.lib.stride_tricks import as_strided
 from convoi.codegen.target import current_target
 from convoi.config import overridden
 from convoi.errors import ConvoiError
-from convoi.runtime.threads import default_threads
 from convoi.signal.cost import ranking
 from convoi.signal.direct_plan import COMPUTE, Memory, PlanKey, direct_plan, dtype_name
 from convoi.signal.lane_transform import can_transform, lane_transform
 from convoi.signal.operation import Operation, Options, prepare
-from convoi.signal.running import SCRATCH
+from convoi.signal.running import SCRATCH, usable_threads
 from convoi.signal.separable import may_separate
 
 if TYPE_CHECKING:
@@ -35,9 +32,6 @@ if TYPE_CHECKING:
 
 MOST_CALLS = 512
 """Calls that are remembered; shapes are unbounded."""
-THREADS_HOLD = 1.0
-"""Seconds for which the number of processors that the process may use is taken to hold: asking
-for it takes a tenth of a millisecond."""
 
 _empty = np.empty
 
@@ -216,28 +210,3 @@ def _decided(
         transform = lane_transform(problem, memory, result, operation.fill.real, current_target())
         return BlockCall(transform, operation, threads=threads, screened=screened)
     return None
-
-
-class _Usable:
-    """How many threads the process may use, asked for now and then."""
-
-    until = -math.inf
-    threads = 1
-
-    @classmethod
-    def forget(cls) -> None:
-        """Ask again: a child process may be one of many that share the processors."""
-        cls.until = -math.inf
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_Usable.forget)
-
-
-def usable_threads() -> int:
-    """Return how many threads a call may use that does not say."""
-    now = time.monotonic()
-    if now > _Usable.until:
-        _Usable.threads = default_threads()
-        _Usable.until = now + THREADS_HOLD
-    return _Usable.threads

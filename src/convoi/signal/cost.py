@@ -1,9 +1,10 @@
 """What each method is expected to cost, and which one is chosen.
 
 The rates were fitted by ``python -m bench.signal_cost`` to one thread of an AMD EPYC 9004 with
-AVX-512: there the chosen method took at most 1.25 times as long as the quickest one in 109 of 109
-cells of the grid, and the expected seconds were off by a factor of 1.15 in the median. Other vector
-widths scale what generated code computes. Only the ratios of rates decide.
+AVX-512: there the expected seconds were off by a factor of 1.15 in the median. The chosen method took at most
+1.25 times as long as the quickest one in 136 of 136 cells of the grid, and on 119 of 120 problems of
+random sizes that had no part in the fit (``python -m bench signal-choice --threads 1``). Other
+vector widths scale what generated code computes. Only the ratios of rates decide.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convoi.codegen.target import current_target
-from convoi.signal.lane_transform import block_shape, can_transform, expected_work
+from convoi.signal.direct_plan import WORK_OF_A_THREAD
+from convoi.signal.lane_transform import (
+    block_count,
+    block_shape,
+    can_transform,
+    expected_work,
+)
 from convoi.signal.transform import (
     AxisBlocks,
     cut_blocks,
@@ -101,7 +108,8 @@ def direct_cost(problem: Problem, element: str, factor: int, threads: int) -> Co
     work = multiply_adds * rates.multiply_add * width + elements * factor * rates.element
     temporary = 2 * outputs * 8 if factor > 1 else 0
     calls = rates.call * (1 if factor == 1 else 2)
-    return Cost(calls + work / threads, 2**18 * threads + temporary)
+    useful = max(1, min(threads, multiply_adds // WORK_OF_A_THREAD))
+    return Cost(calls + work / useful, 2**18 * threads + temporary)
 
 
 def separable_cost(problem: Problem, element: str, factor: int, threads: int) -> Cost:
@@ -158,7 +166,8 @@ def lane_cost(problem: Problem, result: np.dtype[Any], threads: int) -> Cost:
     width = WIDTH_OF_MEASUREMENT / target.vector_bytes
     work = expected_work(problem, shape) * rates.work * width
     memory = 6 * shape.positions * result.itemsize
-    return Cost(rates.call + work / threads, memory * threads)
+    useful = max(1, min(threads, -(-block_count(problem, shape) // 2)))
+    return Cost(rates.call + work / useful, memory * threads)
 
 
 @functools.lru_cache(maxsize=512)

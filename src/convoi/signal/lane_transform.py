@@ -72,12 +72,17 @@ def lengths(lanes: int) -> tuple[int, ...]:
     return tuple(sorted(n for n in found if n <= LONGEST))
 
 
-def expected_work(problem: Problem, shape: BlockShape) -> float:
-    """Return what all blocks and the kernel's spectrum cost, in no unit."""
+def block_count(problem: Problem, shape: BlockShape) -> int:
+    """Return how many blocks the outputs are cut into; they are transformed two by two."""
     rows, columns = (1, *(axis.output for axis in problem.axes))[-2:]
     items = math.prod(problem.output_shape) // (rows * columns)
-    count = items * -(-columns // shape.columns) * -(-rows // shape.rows)
-    return (-(-count // 2) + SPECTRUM_SHARE) * relative_work(shape)
+    return items * -(-columns // shape.columns) * -(-rows // shape.rows)
+
+
+def expected_work(problem: Problem, shape: BlockShape) -> float:
+    """Return what all blocks and the kernel's spectrum cost, in no unit."""
+    pairs = -(-block_count(problem, shape) // 2)
+    return (pairs + SPECTRUM_SHARE) * relative_work(shape)
 
 
 def relative_work(shape: BlockShape) -> float:

@@ -27,6 +27,7 @@ from convoi.signal.direct import correlate_direct, readable
 from convoi.signal.direct_plan import COMPUTE, WORK_OF_A_THREAD, dtype_name
 from convoi.signal.lane_transform import can_transform, correlate_blocks
 from convoi.signal.problem import Problem, Terms, sliding_axis
+from convoi.signal.running import usable_threads
 from convoi.signal.separable import correlate_separable, factors, may_separate
 
 if TYPE_CHECKING:
@@ -227,13 +228,12 @@ def prepare(
     method = check_name(options.method, "method", owner, METHODS)
     result = np.result_type(a.dtype, w.dtype)
     fill = 0j if options.fill_value == 0 else check_fill(options.fill_value, owner, result)
-    if (
-        options.threads is None
-        and problem.taps * math.prod(problem.output_shape) < WORK_OF_A_THREAD
-    ):
-        threads = 1  # what the process may use takes longer to find out than it gains
-    else:
+    if options.threads is not None:
         threads = resolve_threads(options.threads, owner)
+    elif problem.taps * math.prod(problem.output_shape) < WORK_OF_A_THREAD:
+        threads = 1
+    else:
+        threads = usable_threads()
     a, w = a.reshape(problem.x_shape), w.reshape(problem.kernel_shape)
     if not flip and w.dtype.kind == "c":
         w = w.conj()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
+import os
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from convoi.config import overridden
 from convoi.kernels.workers import worker_pool
 from convoi.runtime.buffers import address_of, aligned_zeros
 from convoi.runtime.program import (
@@ -21,6 +25,7 @@ from convoi.runtime.program import (
     Segment,
     Space,
 )
+from convoi.runtime.threads import default_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +61,38 @@ MOST_INSTANCES = 8
 SMALLEST_SCRATCH = 2**16
 MOST_KEPT = 2**24
 """Bytes of scratch memory that are kept for the next call; more is given back."""
+
+
+THREADS_HOLD = 1.0
+"""Seconds for which the number of processors that the process may use is taken to hold: asking
+for it takes a tenth of a millisecond."""
+
+
+class _Usable:
+    """How many threads the process may use, asked for now and then."""
+
+    until = -math.inf
+    threads = 1
+
+    @classmethod
+    def forget(cls) -> None:
+        """Ask again: a child process may be one of many that share the processors."""
+        cls.until = -math.inf
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Usable.forget)
+
+
+def usable_threads() -> int:
+    """Return how many threads a call may use that does not say."""
+    if overridden():
+        return default_threads()
+    now = time.monotonic()
+    if now > _Usable.until:
+        _Usable.threads = default_threads()
+        _Usable.until = now + THREADS_HOLD
+    return _Usable.threads
 
 
 class _Scratch(threading.local):
