@@ -1,9 +1,9 @@
 """What each method is expected to cost, and which one is chosen.
 
 The rates were fitted by ``python -m bench.signal_cost`` to one thread of an AMD EPYC 9004 with
-AVX-512: there the expected seconds were off by a factor of 1.15 in the median. The chosen method took at most
-1.25 times as long as the quickest one in 136 of 136 cells of the grid, and on 119 of 120 problems of
-random sizes that had no part in the fit (``python -m bench signal-choice --threads 1``). Other
+AVX-512: there the expected seconds were off by a factor of 1.15 in the median. The chosen method
+took at most 1.25 times as long as the quickest one in 136 of 136 cells of the grid, and in 119 of
+120 problems of random sizes that had no part in the fit (``python -m bench signal-choice``). Other
 vector widths scale what generated code computes. Only the ratios of rates decide.
 """
 
