@@ -9,8 +9,8 @@ import pytest
 
 from bench import signal_grid
 from bench.options import parse
-from bench.signal_cells import Cell, grid
-from bench.signal_grid import CellResult, measure_cell, signal_summary
+from bench.signal_cells import Cell, grid, held_out_grid
+from bench.signal_grid import CellResult, measure_cell, measure_choice, signal_summary
 
 OPTIONS = dataclasses.replace(
     parse(["signal", "--threads", "1", "--rounds", "2"]), slice_seconds=1e-3
@@ -49,3 +49,25 @@ def test_the_grid_covers_what_the_documentation_names():
     assert max(max(cell.kernel) for cell in cells) == 10**5
     assert any(cell.match for cell in cells)
     assert any(cell.batch for cell in cells)
+
+
+def test_problems_that_check_the_choice_are_none_that_it_was_fitted_to():
+    cells = list(held_out_grid(quick=False))
+    assert len(set(cells)) >= 100
+    assert not set(cells) & set(grid(quick=False))
+
+
+def test_methods_alone_are_measured_beside_the_choice(monkeypatch):
+    cell = Cell((400,), (9,), "float32")
+    monkeypatch.setattr(signal_grid, "held_out_grid", lambda **_: [cell])
+    (result,) = measure_choice(OPTIONS)
+    assert result.seconds == result.methods[result.chosen]
+    assert not result.peers
+
+
+@pytest.mark.parametrize("shift", [-1, 0, 1])
+def test_kernels_of_even_length_may_be_centred_elsewhere(monkeypatch, shift):
+    cell = Cell((500,), (8,), "float64")
+    moved = np.roll(np.convolve(*cell.arrays(), "same"), shift)
+    monkeypatch.setattr(signal_grid, "peers_of", lambda *_: {"moved": lambda: moved})
+    assert "moved" in measure_cell(cell, OPTIONS).peers
