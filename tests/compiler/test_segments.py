@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,6 +55,23 @@ def test_a_step_that_needs_the_sums_of_all_samples_waits_for_them() -> None:
         (["a", "sums", "aside"], False),
         (["moments"], True),
         (["normal", "b"], False),
+    ]
+
+
+def test_a_late_step_runs_where_it_is_first_read() -> None:
+    steps = [
+        step("a", "input"),
+        step("sums", "a"),
+        step("moments", needs=("sums",), units=1),
+        step("b", "a", needs=("moments",)),
+        replace(step("again", "input"), late=True),
+        replace(step("again too", "again"), late=True),
+        step("c", "again too", "b"),
+    ]
+    assert labels(cut_segments(steps)) == [
+        (["a", "sums"], False),
+        (["moments"], True),
+        (["b", "again", "again too", "c"], False),
     ]
 
 

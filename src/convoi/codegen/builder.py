@@ -329,9 +329,9 @@ class Function:
             f"store {value.type} {value.text}, ptr {pointer.text}, align {alignment}{hint}"
         )
 
-    def prefetch(self, pointer: Value, *, write: bool = False, later: bool = False) -> None:
-        """Ask for a cache line that is read (or written) soon, or later: not the nearest cache."""
-        hints = [constant(I32, n) for n in (int(write), 2 if later else 3, 1)]
+    def prefetch(self, pointer: Value, *, write: bool = False) -> None:
+        """Ask for a cache line that is read (or written) soon."""
+        hints = [constant(I32, n) for n in (int(write), 3, 1)]
         self.module.declare("llvm.prefetch.p0", VOID, [POINTER, I32, I32, I32])
         listed = ", ".join(f"{hint.type} {hint.text}" for hint in hints)
         self.emit_void(f"call void @llvm.prefetch.p0(ptr {pointer.text}, {listed})")

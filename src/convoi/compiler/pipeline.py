@@ -1,6 +1,6 @@
 """The way from a network's graph to a program, pass by pass: read this file first.
 
-    graph --(mask)--> graph --simplify--> graph --(differentiate)--> graph --fuse--> tasks
+    graph --(mask)--> graph --simplify--> graph --(differentiate, recompute)--> graph --fuse--> tasks
           --place--> layouts --select--> steps (kernels on operands) --cut--> segments
           --plan--> addresses
 
@@ -17,8 +17,7 @@ from convoi.compiler.boundary import select_input, select_output, select_output_
 from convoi.compiler.convoys import cut_at_heavy_layers
 from convoi.compiler.layouts import place_values
 from convoi.compiler.memory import MemoryPlan, MemoryPlanner
-from convoi.compiler.prefetch import prefetch_next_convoy
-from convoi.compiler.recompute import recompute_activations
+from convoi.compiler.recompute import keep_within_segments, recompute_activations
 from convoi.compiler.rules import select_tasks
 from convoi.compiler.segments import cut_segments
 from convoi.compiler.select import Selection
@@ -178,9 +177,9 @@ def compile_training(
     packed_input, tasks = select_input(selection, tasks, augment=augment)
     select_tasks(selection, tasks)
     select_output(selection, training.prediction, PREDICTION)
+    keep_within_segments(selection)
     segments = cut_segments(selection.steps, selection.root)
     segments = cut_at_heavy_layers(selection, segments)
-    segments = prefetch_next_convoy(selection, segments)
     parameters = sum(p.size for p in selection.packings.values() if not p.transposed)
     samples = choose.chunk_samples(parameters, _multiply_adds(graph), selection.tile_samples)
     granule = selection.tile_samples if samples % selection.tile_samples == 0 else 1

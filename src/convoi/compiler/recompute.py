@@ -11,11 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from convoi.compiler.segments import cut_segments
 from convoi.graph import Graph, Node
 from convoi.ops import AveragePool, BatchNormalize, Conv, GlobalPool, LpPool, MaxPool, Pointwise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from convoi.compiler.select import Selection
 
 _READERS = (Conv, MaxPool, AveragePool, LpPool, GlobalPool)
 """Operations that run as soon as their one input is there: a value that only they read on the way
@@ -27,7 +30,8 @@ class Recomputed:
     """A graph, and its values that are to be computed only when they are read."""
 
     graph: Graph
-    values: frozenset[str]
+    values: Mapping[str, str]
+    """What each of them equals."""
 
 
 def recompute_activations(graph: Graph, loss: str) -> Recomputed:
@@ -55,7 +59,21 @@ def recompute_activations(graph: Graph, loss: str) -> Recomputed:
         rewritten += copies.get(i, [])
         rewritten.append(_renamed(node, {}, renamed) if i > forward else node)
     result = Graph(graph.inputs, tuple(rewritten), graph.outputs, graph.parameters)
-    return Recomputed(result, frozenset(renamed.values()))
+    return Recomputed(result, {again: first for first, again in renamed.items()})
+
+
+def keep_within_segments(selection: Selection) -> None:
+    """Leave out the steps that compute what their segment has computed already."""
+    near: set[int] = set()
+    for segment in cut_segments(selection.steps, selection.root):
+        there = {value for step in segment.steps for value in step.writes if not step.late}
+        for step in segment.steps:
+            first = {value: selection.late[value] for value in step.writes if step.late}
+            same = (selection.layout(a) == selection.layout(b) for a, b in first.items())
+            if first and there.issuperset(first.values()) and all(same):
+                selection.aliases.update(first)
+                near.add(id(step))
+    selection.steps = [step for step in selection.steps if id(step) not in near]
 
 
 def _renamed(node: Node, names: Mapping[str, str], inputs: Mapping[str, str]) -> Node:
@@ -63,7 +81,7 @@ def _renamed(node: Node, names: Mapping[str, str], inputs: Mapping[str, str]) ->
     return replace(node, name=name, inputs=tuple(inputs.get(v, v) for v in node.inputs))
 
 
-def _chain(graph: Graph, node: Node, readers) -> list[Node]:  # type: ignore[no-untyped-def]
+def _chain(graph: Graph, node: Node, readers: Callable[[str], Sequence[Node]]) -> list[Node]:
     """Return a normalisation of a grid and the activation that follows it, if they may go."""
     if not isinstance(node.op, BatchNormalize) or len(graph.shape(node.name)) == 1:
         return []

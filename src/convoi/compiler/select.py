@@ -67,8 +67,8 @@ class Selection:
     """Whether parameters change from call to call, so that they are repacked by steps."""
     winograd: bool = True
     """Whether Winograd's forms may be used."""
-    late: frozenset[str] = frozenset()
-    """Values that are computed where they are first read, not as soon as they can be."""
+    late: Mapping[str, str] = field(default_factory=dict)
+    """Values that are computed where they are first read, and the earlier ones that they equal."""
     steps: list[Step] = field(default_factory=list)
     packings: dict[str, Packing] = field(default_factory=dict)
     constants: dict[str, Constant] = field(default_factory=dict)
@@ -128,7 +128,7 @@ class Selection:
                 tuple(needs),
                 whole,
                 units,
-                late=not self.late.isdisjoint(writes),
+                late=any(value in self.late for value in writes),
             )
         )
 

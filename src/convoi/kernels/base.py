@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from convoi.codegen.target import Target
-    from convoi.kernels.layout import Layout
     from convoi.runtime.linker import Address
 
 BUILD_LOCK = threading.RLock()
@@ -52,15 +51,6 @@ class CallArguments:
     """First unit of its work that a kernel does; see :attr:`Kernel.units`."""
     end: Index = 1
     """The unit behind the last one."""
-
-
-@dataclass(frozen=True)
-class Ahead:
-    """An activation that others will pass through, of which a kernel asks for the next samples."""
-
-    layout: Layout
-    write: bool = False
-    """Whether it will be written first."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Index, Value, constant
-from convoi.kernels.base import Ahead, CallArguments, Kernel
+from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.expression import IDENTITY, Expression
 from convoi.kernels.sharing import Bounds, Units, within
 from convoi.kernels.winograd_forms import FORMS, Place, apply_along
@@ -36,7 +36,6 @@ from convoi.kernels.winograd_tiles import (
     Tiling,
     Validity,
     each_run,
-    following,
     grid_offsets,
     prefetch_ahead,
     tile_start,
@@ -66,7 +65,7 @@ class ProductTile:
 
 @dataclass(frozen=True)
 class WinogradCorrelate(Kernel):
-    """The kernel. Pointers: x, U, [bias], epilogue tensors, what lies ahead, scratch, y.
+    """The kernel. Pointers: x, U, [bias], epilogue tensors, scratch, y.
 
     ``U`` lies as ``[f][block][part][input channel][output channel of the block]``. The scratch
     memory holds V and M of a block, :attr:`scratch_elements` elements.
@@ -81,13 +80,12 @@ class WinogradCorrelate(Kernel):
     bias: bool = False
     epilogue: Expression = IDENTITY
     tensors: tuple[Layout, ...] = ()
-    ahead: tuple[Ahead, ...] = ()
     divided: bool = False
     """Whether threads may share the blocks of tiles and of output channels."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
-        return 4 + self.bias + len(self.tensors) + len(self.ahead)
+        return 4 + self.bias + len(self.tensors)
 
     @property
     def samples_at_once(self) -> int:
@@ -138,7 +136,6 @@ class WinogradCorrelate(Kernel):
         x, u, *rest = pointers
         bias = rest.pop(0) if self.bias else None
         y, scratch = rest.pop(), rest.pop()
-        tensors, later = rest[: len(self.tensors)], rest[len(self.tensors) :]
         units = Units.of(
             f, call, self.tiling.strips, len(self.product.blocks), divided=self.divided
         )
@@ -159,12 +156,11 @@ class WinogradCorrelate(Kernel):
             planes = (scratch, self.tiling.input_plane(self.x))
             transform_tiles(walk, read, x, self.x, self.offset, form.input, planes)
             products = f.at(scratch, self.tiling.input_scratch(self.x), self.x.element)
-            streams = [Stream(p, t) for p, t in zip(tensors, self.tensors, strict=True)]
+            streams = [Stream(p, t) for p, t in zip(rest, self.tensors, strict=True)]
             streams.append(Stream(y, self.y, write=True))
-            streams += following(f, self.ahead, later, call.count)
             prefetch = prefetch_ahead(f, self.tiling, block, streams)
             self._multiply(f, block, channels, (u, scratch, products), prefetch)
-            self._transform_back(walk, block, channels, products, bias, tensors, y)
+            self._transform_back(walk, block, channels, products, bias, rest, y)
 
         walk.blocks(call.count, one)
 

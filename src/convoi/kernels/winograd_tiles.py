@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from convoi.codegen.builder import Function
-    from convoi.kernels.base import Ahead
     from convoi.kernels.layout import Layout
     from convoi.kernels.sharing import Bounds
 
@@ -297,8 +296,6 @@ class Stream:
     pointer: Value
     layout: Layout
     write: bool = False
-    following: bool = False
-    """Whether it is passed through later, and the pointer is that of the samples to come."""
 
 
 def prefetch_ahead(
@@ -322,8 +319,9 @@ def prefetch_ahead(
         layout = stream.layout
         line = ALIGNMENT // layout.element.size
         lines = -(-layout.size * tiling.samples // (blocks * line))
-        number = ordinal if stream.following else f.add(ordinal, per_row)
-        start = f.add(f.mul(block.sample, layout.size), f.mul(number, lines * line))
+        start = f.add(
+            f.mul(block.sample, layout.size), f.mul(f.add(ordinal, per_row), lines * line)
+        )
         share = -(-lines // tiling.positions)
         areas.append((stream, f.at(stream.pointer, start, layout.element), share, line))
 
@@ -332,24 +330,9 @@ def prefetch_ahead(
             first = f.at(start, f.mul(position, share * line), stream.layout.element)
             for i in range(share):
                 there = f.at(first, i * line, stream.layout.element)
-                f.prefetch(there, write=stream.write, later=stream.following)
+                f.prefetch(there, write=stream.write)
 
     return emit
-
-
-def following(
-    f: Function, ahead: Sequence[Ahead], pointers: Sequence[Value], count: Value
-) -> list[Stream]:
-    """Return the streams of the samples that follow those of a call."""
-    return [
-        Stream(
-            f.at(pointer, f.mul(count, each.layout.size), each.layout.element),
-            each.layout,
-            each.write,
-            following=True,
-        )
-        for pointer, each in zip(pointers, ahead, strict=True)
-    ]
 
 
 def _quotient(f: Function, number: Index, divisor: int) -> Index:

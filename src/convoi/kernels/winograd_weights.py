@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import I64, Index, Value, constant
-from convoi.kernels.base import Ahead, CallArguments, Kernel
+from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.layout import Layout
 from convoi.kernels.winograd_forms import FORMS, Place, apply_along, transposed
 from convoi.kernels.winograd_tiles import (
@@ -26,7 +26,6 @@ from convoi.kernels.winograd_tiles import (
     BlockWalk,
     Stream,
     Tiling,
-    following,
     prefetch_ahead,
     tile_stride,
     transform_tiles,
@@ -201,11 +200,13 @@ class WinogradGradientFinish(_Weights):
 
 @dataclass(frozen=True)
 class WinogradWeightGradient(Kernel):
-    """Sum dU over the samples of a chunk. Pointers: x, dy, what lies ahead, scratch, dU.
+    """Sum dU over the samples of a chunk. Pointers: x, dy, scratch, dU.
 
     The scratch memory holds both transforms of a block, :attr:`scratch_elements` elements. Beyond
     its positions, dy has a halo as wide as the last tiles need.
     """
+
+    arguments: ClassVar[tuple[str, ...]] = ("x", "dy", "scratch", "du")
 
     x: Layout
     dy: Layout
@@ -214,11 +215,6 @@ class WinogradWeightGradient(Kernel):
     """Of the outputs: dy."""
     offset: tuple[int, ...]
     tile: GradientTile
-    ahead: tuple[Ahead, ...] = ()
-
-    def pointer_count(self) -> int:
-        """Return how many pointers it takes."""
-        return 4 + len(self.ahead)
 
     @property
     def scratch_elements(self) -> int:
@@ -232,7 +228,7 @@ class WinogradWeightGradient(Kernel):
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loop over blocks: transform both, multiply and sum."""
-        x, dy, *later, scratch, du = pointers
+        x, dy, scratch, du = pointers
         walk = BlockWalk(f, self.tiling)
         form = FORMS[self.tiling.form]
         none = (0,) * len(self.dy.spatial)
@@ -251,7 +247,6 @@ class WinogradWeightGradient(Kernel):
                 elif index != 0:
                     begins = constant(begins.type, 0)
             streams = [Stream(x, self.x), Stream(dy, self.dy)]
-            streams += following(f, self.ahead, later, call.count)
             prefetch = prefetch_ahead(f, self.tiling, block, streams)
             self._multiply(f, block, (scratch, gradients, du), begins, prefetch)
 
