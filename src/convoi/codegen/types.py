@@ -68,6 +68,8 @@ POINTER = Scalar("ptr", 8)
 VOID = Scalar("void", 0)
 
 FLOATS = {"float32": F32, "float64": F64}
+ELEMENTS = {**FLOATS, "uint8": I8}
+"""What activations may consist of: bytes are numbers that are not computed with."""
 """The element types that networks compute in, by NumPy's names."""
 
 

@@ -300,7 +300,10 @@ def convoy_size(bytes_per_sample: int, tile_samples: int, streamed_bytes: int = 
         size = max(size, min(wanted, affordable, MOST_CONVOY))
     if size >= tile_samples:
         return size // tile_samples * tile_samples
-    return tile_samples if tile_samples * bytes_per_sample <= SPILL * L2_BYTES else size
+    if tile_samples * bytes_per_sample <= SPILL * L2_BYTES:
+        return tile_samples
+    # A part of a tile is computed in tiles of half the size, and so on.
+    return 1 << (size.bit_length() - 1)
 
 
 def chunk_samples(parameters: int, multiply_adds: int, tile_samples: int) -> int:

@@ -16,6 +16,7 @@ from convoi.compiler.choose_winograd import (
     gradient_choice,
     gradient_halo,
 )
+from convoi.compiler.maxima import Winner
 from convoi.graph import INPUT, OUTPUT_GRADIENT, Graph, Node
 from convoi.kernels.grid import Axis, backward_axis, forward_axis, reaches
 from convoi.kernels.layout import Layout, Pair
@@ -157,6 +158,8 @@ def _layout(  # noqa: PLR0917 - what a layout follows from
     packed = _unmasked(graph, value)
     if channels <= MOST_UNPADDED and _is_packed_input(graph, packed):
         lanes = 1 if _only_broadcast(graph, packed) else lanes
+    if value not in graph.inputs and isinstance(graph.node(value).op, Winner):
+        dtype = "uint8"
     halo = halos.get(value, ())
     return Layout(channels, tuple(spatial), lanes, dtype, halo)
 

@@ -1,6 +1,7 @@
 """The way from a network's graph to a program, pass by pass: read this file first.
 
-    graph --(mask)--> graph --simplify--> graph --(differentiate, recompute)--> graph --fuse--> tasks
+    graph --(mask)--> graph --simplify--> graph --(differentiate)--> graph
+          --(keep winners, recompute)--> graph --fuse--> tasks
           --place--> layouts --select--> steps (kernels on operands) --cut--> segments
           --plan--> addresses
 
@@ -16,6 +17,7 @@ from convoi.compiler import choose
 from convoi.compiler.boundary import select_input, select_output, select_output_gradient
 from convoi.compiler.convoys import cut_at_heavy_layers
 from convoi.compiler.layouts import place_values
+from convoi.compiler.maxima import keep_winners
 from convoi.compiler.memory import MemoryPlan, MemoryPlanner
 from convoi.compiler.recompute import keep_within_segments, recompute_activations
 from convoi.compiler.rules import select_tasks
@@ -159,7 +161,7 @@ def compile_training(
     graph = mask(graph, training=True) if masked else graph
     training = differentiate(sink_flatten(graph), loss)
     simplified = normalizations_to_affine(split_sums(training.graph))
-    recomputed = recompute_activations(simplified.graph, training.loss)
+    recomputed = recompute_activations(keep_winners(simplified.graph), training.loss)
     step = recomputed.graph
     tasks = fuse(step)
     placed = place_values(step, tasks, dtype, target, winograd=winograd)

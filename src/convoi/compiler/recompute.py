@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from convoi.compiler.maxima import Winner
 from convoi.compiler.segments import cut_segments
 from convoi.graph import Graph, Node
 from convoi.ops import AveragePool, BatchNormalize, Conv, GlobalPool, LpPool, MaxPool, Pointwise
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from convoi.compiler.select import Selection
 
-_READERS = (Conv, MaxPool, AveragePool, LpPool, GlobalPool)
+_READERS = (Conv, MaxPool, Winner, AveragePool, LpPool, GlobalPool)
 """Operations that run as soon as their one input is there: a value that only they read on the way
 forward is not needed beyond its segment. Others, such as sums, wait for other values."""
 

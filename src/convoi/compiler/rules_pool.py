@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from convoi.compiler.maxima import Winner, WinnerBackward, winners_of
 from convoi.compiler.select import Selection, rule
 from convoi.compiler.steps import ValueOperand
-from convoi.kernels import lp_pool, pool
+from convoi.kernels import lp_pool, pool, winners
 from convoi.ops import (
     AveragePool,
     AveragePoolBackward,
@@ -24,10 +25,33 @@ if TYPE_CHECKING:
 def max_pool(selection: Selection, task: Task) -> None:
     """Select the forward pass."""
     op, (x,) = task.operation(MaxPool), task.node.inputs
-    kernel = pool.MaxPool(
-        selection.layout(x), selection.layout(task.output), op.size, op.stride, op.padding
-    )
+    layout, pooled = (selection.layout(value) for value in (x, task.output))
+    for node in selection.graph.consumers(x):
+        if isinstance(node.op, Winner) and node.name == winners_of(task.node):
+            noted, rectified = selection.layout(node.name), node.op.rectified
+            noting = winners.MaxPoolWinners(
+                layout, noted, pooled, op.size, op.stride, op.padding, rectified
+            )
+            operands = [ValueOperand(value) for value in (x, node.name, task.output)]
+            selection.step(task.output, noting, operands, writes=[task.output, node.name])
+            return
+    kernel = pool.MaxPool(layout, pooled, op.size, op.stride, op.padding)
     selection.value_step(task, kernel, [ValueOperand(x)])
+
+
+@rule(Winner)
+def winner(selection: Selection, task: Task) -> None:
+    """Do nothing: the pool has stored the winners."""
+    del selection, task
+
+
+@rule(WinnerBackward)
+def winner_backward(selection: Selection, task: Task) -> None:
+    """Select the pass that gives gradients to winners."""
+    op, values = task.operation(WinnerBackward).pool, task.node.inputs
+    noted, dy, dx = (selection.layout(value) for value in (*values, task.output))
+    kernel = winners.WinnerBackward(noted, dy, dx, op.size, op.stride, op.padding)
+    selection.value_step(task, kernel, [ValueOperand(value) for value in values])
 
 
 @rule(MaxPoolBackward)

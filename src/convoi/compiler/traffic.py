@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from convoi.compiler.prefetch import BEHIND, Carrier
 from convoi.compiler.steps import (
     BlockOperand,
     ExternalOperand,
@@ -38,13 +37,8 @@ class TrafficCounter:
     def of(self, step: Step) -> Traffic:
         """Return what a step moves."""
         total = Traffic()
-        ahead = step.kernel.ahead if isinstance(step.kernel, Carrier) else ()
-        # What a kernel asks for ahead of time is counted where it is read.
-        last = len(step.operands) - (BEHIND if ahead else 0)
-        skipped = range(last - len(ahead), last)
-        for number, operand in enumerate(step.operands):
-            if number not in skipped:
-                total += self._operand(operand, step)
+        for operand in step.operands:
+            total += self._operand(operand, step)
         return total
 
     def _operand(  # noqa: PLR0911 - one for each kind of operand

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from convoi.codegen.types import FLOATS, Scalar, Vector
+from convoi.codegen.types import ELEMENTS, Scalar, Vector
 
 Pair = tuple[int, int]
 
@@ -33,7 +33,7 @@ class Layout:
     @property
     def element(self) -> Scalar:
         """LLVM's type of an element."""
-        return FLOATS[self.dtype]
+        return ELEMENTS[self.dtype]
 
     @property
     def vector(self) -> Vector:

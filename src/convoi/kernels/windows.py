@@ -95,7 +95,8 @@ class Windows:
     def __post_init__(self) -> None:
         """Check that the layouts match."""
         layouts = self.inputs + self.outputs
-        if len({(layout.channels, layout.lanes, layout.dtype) for layout in layouts}) > 1:
+        dtypes = {layout.dtype for layout in layouts} - {"uint8"}
+        if len(dtypes) > 1 or len({(layout.channels, layout.lanes) for layout in layouts}) > 1:
             message = f"Pooling keeps channels, lanes and dtype, which differ in {layouts}."
             raise ValueError(message)
 
@@ -136,13 +137,26 @@ class Windows:
             ranges.append(range(start, stop))
         return ranges
 
+    @property
+    def _all_runs(self) -> tuple[tuple[Run, ...], ...]:
+        return tuple(self.runs(axis) for axis in range(len(self.size)))
+
+    @property
+    def _code(self) -> int:
+        taps = prod(sum(len(run.taps or ()) for run in runs) for runs in self._all_runs)
+        return self.work * taps
+
+    @property
+    def are_unrolled(self) -> bool:
+        """Whether all taps of all windows are known while the kernel is made."""
+        most = prod(max(len(run.taps or ()) for run in runs) for runs in self._all_runs)
+        return most <= UNROLLED_TAPS and self._code <= UNROLLED_CODE
+
     def plan(self) -> tuple[tuple[tuple[Run, ...], ...], int]:
         """Return the runs of each axis, and how many vectors of channels go together."""
-        axes = tuple(self.runs(axis) for axis in range(len(self.size)))
-        code = self.work * prod(sum(len(run.taps or ()) for run in runs) for runs in axes)
-        largest = prod(max(len(run.taps or ()) for run in runs) for runs in axes)
-        if largest <= UNROLLED_TAPS and code <= UNROLLED_CODE:
-            return axes, min(BLOCKS, max(1, BLOCK_CODE // code))
+        axes = self._all_runs
+        if self.are_unrolled:
+            return axes, min(BLOCKS, max(1, BLOCK_CODE // self._code))
         at_run_time = tuple(
             runs if len(runs) == 1 else (Run(0, extent, None),)
             for runs, extent in zip(axes, self.extents, strict=True)
@@ -231,7 +245,7 @@ def fold(f: Function, window: Window, initial: list[Value], step: FoldStep) -> l
         carried = f.loop(looped, several, carried, start=low, step=CHUNK)
         return several(looped, carried, high - looped) if high > looped else carried
 
-    taps = _unrolled(f, window)
+    taps = unrolled(f, window)
     return nest(0, window.inputs, initial) if taps is None else step(taps, initial)
 
 
@@ -247,7 +261,7 @@ def reduce_taps(
     def step(taps: list[Elements], carried: list[Value]) -> list[Value]:
         return [merge(a, b) for a, b in zip(carried, combine(taps), strict=True)]
 
-    taps = _unrolled(f, window)
+    taps = unrolled(f, window)
     return fold(f, window, identity, step) if taps is None else combine(taps)
 
 
@@ -260,7 +274,7 @@ def tree(values: Sequence[Value], merge: Callable[[Value, Value], Value]) -> Val
     return values[0]
 
 
-def _unrolled(f: Function, window: Window) -> list[Elements] | None:
+def unrolled(f: Function, window: Window) -> list[Elements] | None:
     """Return the elements of all taps, or None if they are not to be unrolled."""
     offsets = window.offsets()
     if offsets is None:
