@@ -9,7 +9,8 @@ import pytest
 
 from convoi.compiler import InferenceProgram, memory
 from convoi.graph import INPUT, run
-from convoi.ops import Conv, Dense, GlobalAveragePool, ReLU
+from convoi.ops import Conv, Dense, GlobalAveragePool, MaxPool, ReLU
+from tests.cases import pool
 from tests.compiler.graphs import CPUS, network, on_cpu, relative_error, same_conv
 from tests.strategies import graph_parameters
 
@@ -34,6 +35,8 @@ LAYERS: dict[str, tuple[Operation, tuple[int, ...]]] = {
     "Winograd, one axis": (Conv(50, (3,), (1,), ((1, 1),), (1,)), (40, 333)),
     "Winograd, long": (Conv(40, (21,), (1,), ((10, 10),), (1,)), (32, 150)),
     "dense": (Dense(701), (512,)),
+    "maxima": (pool(MaxPool, (3, 3), stride=(2, 2), padding=((1, 1), (1, 1))), (33, 65, 63)),
+    "maxima along one axis": (pool(MaxPool, (40,), stride=(1,), padding=((19, 20),)), (30, 300)),
 }
 
 

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 MAX_GAPS = 4
 """Runs of positions outside all windows that are cleared one by one, per axis."""
+TAP = 4
+"""Multiply-adds that take as long as the load of a tap, and what is done with it."""
+SHARED_TAPS = 1 << 18
+"""Work on a sample from which threads share it: 3 us."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +47,27 @@ class MaxPool(Kernel):
     stride: tuple[int, ...]
     padding: tuple[Pair, ...]
 
+    @property
+    def units(self) -> int:
+        """Windows along the first axis, where a sample has many."""
+        return self.y.spatial[0] if self.y.spatial and self.work >= SHARED_TAPS else 1
+
+    @property
+    def work(self) -> int:
+        """What the taps of a sample take, in multiply-adds."""
+        return TAP * self.y.positions * self.y.stride * math.prod(self.size)
+
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loops over samples and windows."""
         windows = Windows((self.x,), (self.y,), self.size, self.stride, self.padding)
+        some = (call.begin, call.end) if self.units > 1 else None
 
         def one(x: Sample, y: Sample) -> None:
             def pool(window: Window, element: Index, blocks: int) -> None:
                 for b, result in enumerate(largest_values(window, x, element, blocks)):
                     y.store(result, f.add(window.outputs[0], element), b)
 
-            each_window(f, windows, pool)
+            each_window(f, windows, pool, some)
 
         each_sample(f, call.count, pointers, (self.x, self.y), lambda samples: one(*samples))
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from convoi.codegen.builder import Function
     from convoi.kernels.layout import Layout, Pair
+    from convoi.kernels.sharing import Bounds
 
 UNROLLED_TAPS = 32
 """Taps of the largest windows that are unrolled."""
@@ -164,10 +165,16 @@ class Windows:
         return at_run_time, BLOCKS
 
 
-def each_window(f: Function, windows: Windows, body: Callable[[Window, Index, int], None]) -> None:
+def each_window(
+    f: Function,
+    windows: Windows,
+    body: Callable[[Window, Index, int], None],
+    some: Bounds | None = None,
+) -> None:
     """Run the body for every window and every few vectors of channels.
 
-    The body receives the window, the element at which the vectors begin and how many they are.
+    The body receives the window, the element at which the vectors begin and how many they are. Of
+    the windows along the first axis, some may be asked for.
     """
     axes, together = windows.plan()
     sample = windows.outputs[0]
@@ -199,7 +206,11 @@ def each_window(f: Function, windows: Windows, body: Callable[[Window, Index, in
             outputs = advance(window.outputs, position, windows.outputs, axis)
             nest(runs, Window(inputs, outputs, (*window.bounds, bounds), strides))
 
-        f.loop(run.stop, one, start=run.start)
+        start, stop = run.start, run.stop
+        if some is None or axis:
+            f.loop(stop, one, start=start)
+        else:
+            f.loop(f.minimum(some[1], stop), one, start=maximum(f, some[0], start))
 
     inputs = tuple(layout.origin for layout in windows.inputs)
     outputs = tuple(layout.origin for layout in windows.outputs)
