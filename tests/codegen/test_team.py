@@ -158,7 +158,7 @@ def test_values_lie_apart_and_halos_are_left_alone_where_threads_share(pool: Poo
     recorder = Recorder()
     value = Argument("thread", offset=8, apart=24)
     memory = (*MEMORY, Buffer("apart", Space.TEAM, 64))
-    clear = replace(recorder.kernel("clear", value), clears=True)
+    clear = replace(recorder.kernel("clear", value), clears=True, needless=True)
     segment = Segment((clear, recorder.kernel("k", value, units=2)), convoy=5)
     instance = Instance(Plan((segment,), memory, Chunking(None)), 4)
     instance.prepare(2)

@@ -23,6 +23,7 @@ from convoi.compiler.memory import (
     MemoryPlanner,
     place_parameters,
     plan_offsets,
+    share_slots,
 )
 from convoi.compiler.rules import select_tasks
 from convoi.compiler.segments import cut_segments
@@ -92,6 +93,16 @@ def test_memory_is_used_again_when_a_value_is_dead() -> None:
 
 def packing(name: str, size: int, kind: ops.ParameterKind, *, transposed: bool = False) -> Packing:
     return Packing(name, name, kind, np.arange(size), transposed)
+
+
+@given(st.lists(lives, max_size=20))
+def test_values_of_a_slot_take_turns(drawn: list[tuple[int, int, int]]) -> None:
+    intervals = intervals_of(drawn)
+    slots = share_slots(intervals)
+    assert sorted(i.name for slot in slots for i in slot) == sorted(i.name for i in intervals)
+    for slot in slots:
+        for a, b in itertools.combinations(slot, 2):
+            assert a.last < b.first or b.last < a.first
 
 
 def test_parameters_lie_by_what_becomes_of_them() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convoi.compiler.convoys import segment_convoy
@@ -55,7 +56,8 @@ MOST_APART = 8 << 20
 """Bytes of activations of a sample that have memory of their own where threads share every call: a
 thread then writes where it wrote the last time, and lines of memory change the core less often.
 MobileNetV2 of 96x96, whose activations take 6 MB, gains a fifth where cores are far apart; of
-224x224, with 27 MB apart, it would lose as much, for they do not fit the caches."""
+224x224, with 27 MB apart, it would lose as much, for they do not fit the caches. There the larger
+ones take turns in slots, which gains a tenth."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,19 @@ def plan_offsets(intervals: Iterable[Interval]) -> tuple[dict[str, int], int]:
         offsets[interval.name] = offset
         end = max(end, offset + interval.size)
     return offsets, end
+
+
+def share_slots(intervals: Iterable[Interval]) -> list[list[Interval]]:
+    """Return values that take turns in the same memory: greedy, the largest first."""
+    slots: list[list[Interval]] = []
+    for interval in sorted(intervals, key=lambda i: (-i.size, i.first, i.name)):
+        for slot in slots:
+            if all(other.last < interval.first or interval.last < other.first for other in slot):
+                slot.append(interval)
+                break
+        else:
+            slots.append([interval])
+    return slots
 
 
 @dataclass(frozen=True)
@@ -161,6 +176,8 @@ class MemoryPlanner:
         self._apart: dict[str, int] = {}
         """For each value of an arena: its offset where no two share memory."""
         self._apart_bytes = 0
+        self._alone: set[str] = set()
+        """Values that share that memory with no others."""
         self._in_batch: dict[str, int] = {}
         self._convoys: dict[int, int] = {}
         self._to_clear: set[str] = set()
@@ -240,16 +257,34 @@ class MemoryPlanner:
             arena_bytes = max(arena_bytes, peak * convoy)
         self._mark_shared(ranges)
         if not self.selection.training:
-            self._place_apart([interval.name for _, interval in ranges])
+            self._place_for_teams(lives, [interval.name for _, interval in ranges])
         return arena_bytes
 
-    def _place_apart(self, values: list[str]) -> None:
-        """Give values memory of their own for threads that share every call, the smallest first."""
-        for value in sorted(values, key=self._size):
-            end = self._apart_bytes + self._size(value)
-            if end > MOST_APART:
-                break
-            self._apart[value], self._apart_bytes = self._apart_bytes, end
+    def _place_for_teams(
+        self, lives: Mapping[str, list[tuple[int, int]]], names: list[str]
+    ) -> None:
+        """Place the values of arenas for threads that share every call.
+
+        The smallest have memory of their own. The others share slots whose middle is theirs, too:
+        so the first rows of all values of a slot lie in one half, and the last rows in the other.
+        """
+        rest = sorted(names, key=self._size)
+        while rest and self._apart_bytes + self._size(rest[0]) <= MOST_APART:
+            value = rest.pop(0)
+            self._alone.add(value)
+            self._apart[value] = self._apart_bytes
+            self._apart_bytes += self._size(value)
+        begun = list(itertools.accumulate((len(s.steps) for s in self.segments), initial=0))
+        steps = {v: [begun[segment] + step for segment, step in lives[v]] for v in rest}
+        intervals = [Interval(v, self._size(v), steps[v][0], steps[v][-1]) for v in rest]
+        for slot in share_slots(intervals):
+            size = max(interval.size for interval in slot)
+            for interval in slot:
+                margin = (size - interval.size) // 2 // ALIGNMENT * ALIGNMENT
+                self._apart[interval.name] = self._apart_bytes + margin
+                if self.selection.layout(interval.name).has_halo:
+                    self._to_clear.add(interval.name)
+            self._apart_bytes += size
 
     def _mark_shared(self, ranges: list[tuple[int, Interval]]) -> None:
         """Remember the values with a halo whose memory others write: it is cleared each time.
@@ -293,7 +328,8 @@ class MemoryPlanner:
         layout: Layout = self.selection.layout(root)
         halo = layout.bytes - layout.stride * layout.positions * layout.element.size
         place = (self._value(root),)
-        return self._call(f"clear {root}", ClearHalo(layout), place, Traffic(halo), clears=True)
+        call = self._call(f"clear {root}", ClearHalo(layout), place, Traffic(halo))
+        return replace(call, clears=True, needless=root in self._alone)
 
     def _call(
         self,
@@ -301,14 +337,12 @@ class MemoryPlanner:
         kernel: Kernel,
         arguments: tuple[Argument, ...],
         traffic: Traffic = NOTHING,
-        *,
-        clears: bool = False,
     ) -> KernelCall:
         address = kernel_address(kernel, self.selection.target) if self.link else 0
         units = kernel.units
         shares = min(units, max(1, int(kernel.work // SHARE_WORK)))
         name = type(kernel).__name__
-        return KernelCall(label, address, arguments, name, units, shares, clears, traffic)
+        return KernelCall(label, address, arguments, name, units, shares, traffic=traffic)
 
     def _argument(  # noqa: PLR0911 - one for each kind of operand
         self, operand: Operand

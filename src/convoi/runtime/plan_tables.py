@@ -42,7 +42,7 @@ def stage_table(plan: Plan, threads: int, segments: NDArray[np.int64]) -> NDArra
         for call in segment.calls:
             number += 1
             if call.clears and call is not segment.calls[-1]:
-                before.append(call.arguments[0].apart is None)
+                before.append(not call.needless)
                 continue
             parts = max(1, min(threads, call.units, call.shares))
             joined = 1 + len(before)

@@ -126,8 +126,10 @@ class KernelCall:
     shares: int = 1
     """The most threads that are worth it: fewer than the units where those are small."""
     clears: bool = False
-    """Whether it prepares memory that values use in turn. Threads may begin the next call without
-    waiting for it, and where values have memory of their own it is left out."""
+    """Whether it prepares memory that values use in turn: threads may begin the next call without
+    waiting for it."""
+    needless: bool = False
+    """Whether it is left out where threads share calls, for its value lies apart then."""
     traffic: Traffic = NOTHING
 
     def __post_init__(self) -> None:
