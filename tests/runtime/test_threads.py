@@ -204,7 +204,8 @@ def test_a_closed_pool_starts_anew(pool: Pool) -> None:
 
 
 def test_a_sleeping_worker_wakes_for_the_next_program(pool: Pool) -> None:
-    prepared(Recorder(), 10, 3).run(pool, {"caller": 0})
+    recorder = Recorder()  # held while its kernels may run
+    prepared(recorder, 10, 3).run(pool, {"caller": 0})
     while pool._gate[GATE.sleepers] < 2:  # they go to sleep within milliseconds
         pass
     meeting = threading.Barrier(3, timeout=60)
@@ -217,8 +218,8 @@ def test_a_sleeping_worker_wakes_for_the_next_program(pool: Pool) -> None:
 
 
 def test_workers_that_a_program_does_not_ask_for_sleep_on(pool: Pool) -> None:
-    prepared(Recorder(), 10, 4).run(pool, {"caller": 0})
-    recorder = Recorder()
+    others, recorder = Recorder(), Recorder()
+    prepared(others, 10, 4).run(pool, {"caller": 0})
     few = prepared(recorder, 10, 2)
     for _ in range(50):
         few.run(pool, {"caller": 0})
