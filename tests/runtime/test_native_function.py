@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 
 import numpy as np
 
@@ -44,3 +45,18 @@ def test_a_function_gets_what_it_is_bound_to_and_its_arguments():
     assert function.call(1, "two") == "done"
     assert seen[0][0] is bound
     assert seen[0][1] == [1, "two"]
+
+
+def test_a_function_outlives_the_object_that_made_it_until_it_is_collected():
+    returned = ctypes.PYFUNCTYPE(
+        ctypes.py_object, ctypes.py_object, ctypes.c_void_p, ctypes.c_long
+    )(lambda *_: None)
+    address = ctypes.cast(returned, ctypes.c_void_p).value
+    calls = [NativeFunction(address, np.zeros(1)).call for _ in range(50)]
+    ring = [calls]
+    ring.append(ring)
+    blocks = [bytes(range(256))[:size] * 1 for size in range(16, 80)]  # where definitions were
+    assert len(gc.get_referrers(calls[0])) >= 1
+    assert all(call() is None for call in calls)
+    del ring, calls, blocks
+    gc.collect()

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 _METH_FASTCALL = 0x80
 
+_definitions: dict[int, _Definition] = {}
+"""Of the functions by their addresses, never freed: the interpreter reads the definition of a
+function object even as it collects the object, whatever else is gone by then. Code that is loaded
+where other code was takes over the definition there."""
+
 
 @dataclass(frozen=True)
 class _Interpreter:
@@ -99,13 +104,16 @@ class NativeFunction:
         What it gets as its first argument.
     """
 
-    __slots__ = ("_address", "_definition", "call")
+    __slots__ = ("_address", "call")
 
     def __init__(self, address: int, bound: NDArray[Any]) -> None:
         self._address = address
-        self._definition = _Definition(b"native", address, _METH_FASTCALL, None)
+        place = int(address)
+        definition = _definitions.setdefault(
+            place, _Definition(b"native", place, _METH_FASTCALL, None)
+        )
         make = ctypes.pythonapi.PyCFunction_NewEx
         make.restype = ctypes.py_object
         make.argtypes = (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
-        self.call: Callable[..., Any] = make(ctypes.byref(self._definition), bound, None)
+        self.call: Callable[..., Any] = make(ctypes.byref(definition), bound, None)
         """To be called only as long as this object is held."""
