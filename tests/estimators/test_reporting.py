@@ -36,7 +36,7 @@ def test_the_first_member_of_an_ensemble_is_found_in_their_sum(kind: type[Series
     estimator = fitted(kind, X, np.arange(8) % 2)
     expected = estimator.networks_[0]
     found = first_member(estimator.network_)
-    Z = estimator.normalization_(X)
+    Z = estimator.normalization_.for_member(estimator.normalization_(X), 0, 1)
     np.testing.assert_array_equal(found(Z), expected(Z))
     assert list(found.parameters) == list(expected.parameters)
 

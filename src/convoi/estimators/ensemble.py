@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["combined", "first_member"]
 
+_VIEW = "0.view"
+
 
 def combined(
     networks: Sequence[Network],
@@ -70,7 +72,8 @@ def combined(
 def first_member(network: Network) -> Network:
     """Return the first of the networks that :func:`combined` made one of.
 
-    Its outputs are its own, without the softmax that was put behind them.
+    Its inputs are the channels that it takes, and its outputs its own, without the softmax that was
+    put behind them.
 
     Raises
     ------
@@ -91,10 +94,12 @@ def first_member(network: Network) -> Network:
         if node.name in needed:
             needed.update(node.inputs)
             nodes.append(node)
-    build = Builder.for_network(network.input_shape)
-    for node in reversed(nodes):
+    viewed = nodes[-1].name == _VIEW
+    shape = graph.shape(_VIEW) if viewed else network.input_shape
+    build = Builder.for_network(shape)
+    for node in reversed(nodes[:-1] if viewed else nodes):
         names = tuple(name.removeprefix("0.") for name in node.parameters)
-        inputs = tuple(value.removeprefix("0.") for value in node.inputs)
+        inputs = tuple(INPUT if v == _VIEW else v.removeprefix("0.") for v in node.inputs)
         build.add(Node(node.name.removeprefix("0."), node.op, inputs, names))
     member = build.finish(nodes[0].name.removeprefix("0."))
     parameters = {name: network.parameters[f"0.{name}"] for name in member.parameters}

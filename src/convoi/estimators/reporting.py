@@ -85,6 +85,7 @@ def write_report(
         network = _for_length(estimator.network_, length)
         if estimator.members_ > 1:
             network = first_member(network)
+            samples = estimator.normalization_.for_member(samples, 0, estimator.channels_)
             notes.append(
                 f"Predictions and calibration are those of an ensemble of {estimator.members_} "
                 "networks; the layers, and what they do, are those of the first."
