@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 # examples are the same in every run, so that a failure can be repeated.
 hypothesis.settings.register_profile("convoi", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("convoi")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts() -> None:
+    """Let interrupts raise, as in a terminal: a run in the background begins ignoring them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

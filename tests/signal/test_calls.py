@@ -10,6 +10,7 @@ import pytest
 import convoi
 from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 from convoi.signal.calls import DirectCall, remembered_call
+from convoi.signal.running import SCRATCH
 
 
 def recalled(x, kernel, **options):
@@ -150,3 +151,18 @@ def test_pieces_read_in_place_are_those_that_were_copied(dtype, taps):
         x = raw[start:]
         y = convoi.convolve(x, kernel, method="direct", threads=1)
         np.testing.assert_array_equal(y, np.convolve(x, kernel))
+
+
+@pytest.mark.parametrize("out", [None, np.empty(1000)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_memory_that_other_calls_left_is_not_written_beyond_its_end(out, threads, monkeypatch):
+    memory = np.full(2**17, 7, np.uint8)
+    start = -memory.ctypes.data % 64 + 64
+    monkeypatch.setattr(SCRATCH, "memory", memory[:8])  # of a call that needed little
+    monkeypatch.setattr(SCRATCH, "start", memory.ctypes.data + start)
+    x, kernel = np.arange(1000.0), np.ones(31)
+    options = {"mode": "same", "method": "direct", "threads": threads, "out": out}
+    for _ in range(2):
+        y = convoi.convolve(x, kernel, **options)
+        np.testing.assert_allclose(y, np.convolve(x, kernel, mode="same"))
+    assert (memory == 7).all()

@@ -93,12 +93,17 @@ class PixelCall:
             size = f.select(nowhere, word(GRID.stack), f.value(0))
             stack = f.emit(POINTER, f"alloca i8, i64 {size.text}, align 64")
             scratch = f.select(nowhere, stack, scratch)
-            state = f.emit(POINTER, f"call ptr {function(INTERPRETER.release)}()")
+            lets_go = f.compare("ne", word(GRID.lets_go), 0)
+            state = f.emit(POINTER, "alloca ptr")
+            with f.when(lets_go):
+                f.store(f.emit(POINTER, f"call ptr {function(INTERPRETER.release)}()"), state)
             weights = f.at(scratch, word(GRID.weights_at), I8)
             self._emit_record(f, given, (grid, weights), (x, kernel, y))
             listed = f"ptr {grid.text}, ptr {scratch.text}, i64 0, i64 {word(GRID.tasks).text}"
             f.emit_void(f"call void @{body}({listed}, i64 1)")
-            f.emit_void(f"call void {function(INTERPRETER.take)}(ptr {state.text})")
+            with f.when(lets_go):
+                held = f.load(state, POINTER)
+                f.emit_void(f"call void {function(INTERPRETER.take)}(ptr {held.text})")
             f.store(objects[2], result)
         returned = f.load(result, POINTER)
         f.emit_void(f"call void {function(INTERPRETER.reference)}(ptr {returned.text})")

@@ -57,6 +57,8 @@ class _Grid:
     tasks: int = 59
     stack: int = 60
     """Bytes of scratch memory, weights included, if they are few enough for the stack, else 0."""
+    lets_go: int = 61
+    """1 if others may have the interpreter's lock during a call; giving it away takes 0.1 us."""
     words: int = 64
     """A multiple of the widest vector's."""
 

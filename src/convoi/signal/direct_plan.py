@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 WORK_OF_A_THREAD = 400_000
 """Multiply-adds below which waking another thread costs more than it gains."""
+WORK_WITH_LOCK = 20_000
+"""Multiply-adds up to which a call keeps the interpreter's lock: they take microseconds."""
 STACK_BYTES = 2**16
 """Scratch memory that may lie on the stack of the thread that calls."""
 _PREPARE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 6)
@@ -108,7 +110,8 @@ class DirectPlan:
         needed = grid.scratch + weights
         stacked = needed <= STACK_BYTES
         self.scratch = 0 if stacked else needed
-        """Bytes of scratch memory that a call must be given."""
+        """Bytes of scratch memory that a call must be given; with 0, it is given the address 0 and
+        takes its stack."""
         words = grid.words
         words[GRID.items] = self._items.ctypes.data
         words[GRID.fill] = self._outside.ctypes.data
@@ -117,6 +120,8 @@ class DirectPlan:
         words[GRID.weights_at] = grid.scratch
         words[GRID.tasks] = grid.tasks
         words[GRID.stack] = needed if stacked else 0
+        work = math.prod(problem.output_shape) * problem.taps
+        words[GRID.lets_go] = work > WORK_WITH_LOCK
         record = aligned_zeros(GRID.words + len(_interpreter_words()), "int64")
         record[: GRID.words], record[GRID.words :] = words, _interpreter_words()
         self._record = int(record.ctypes.data)
@@ -132,7 +137,6 @@ class DirectPlan:
         self.natural = tuple(int(i) for i in np.argsort(order))
         """The grid's axes in the output's order."""
         self.in_order = self.natural == tuple(range(len(order)))
-        work = math.prod(self.shape) * problem.taps
         self.most_threads = 1 if grid.tasks == 1 else max(1, work // WORK_OF_A_THREAD)
         """The most threads that have enough to do."""
 
@@ -151,7 +155,7 @@ class DirectPlan:
     def run(self, x: NDArray[Any], kernel: NDArray[Any], y: NDArray[Any], threads: int) -> None:
         """Compute; arrays are aligned and as the plan was made for, the output contiguous."""
         if threads == 1 or self.most_threads == 1:
-            self.native.call(x, kernel, y, SCRATCH.address(self.scratch))
+            self.native.call(x, kernel, y, SCRATCH.address(self.scratch) if self.scratch else 0)
             return
         kernel_of_tasks = self._kernel
         if kernel_of_tasks is None:
