@@ -405,3 +405,30 @@ def test_a_pipe_is_not_waited_for(path):
     os.mkfifo(path)
     with pytest.raises(ModelFileError, match="It is no file"):
         convoi.load(path)
+
+
+def test_tensors_of_the_caller_are_kept(path, network):
+    arrays = {"extra.a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros(0, np.float32)}
+    write_model(path, network.graph, network.parameters, arrays=arrays)
+    model = read_model(path)
+    assert list(model.parameters) == list(network.parameters)
+    assert model.arrays.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(model.arrays[name], array)
+
+
+def test_a_tensor_with_the_name_of_a_parameter_is_refused(path, network):
+    (name, *_) = network.parameters
+    with pytest.raises(ArgumentError, match="must have names of its own"):
+        write_model(path, network.graph, network.parameters, arrays={name: np.zeros(1, np.float32)})
+
+
+@pytest.mark.parametrize(
+    "table", ['{"b": [3]}', '{"b": [-1]}', '{"b": 2}', "[]", '{"c": [2]}', "{}"]
+)
+def test_a_table_of_tensors_that_does_not_fit_is_refused(path, network, table):
+    arrays = {"b": np.zeros(2, np.float32)}
+    write_model(path, network.graph, network.parameters, arrays=arrays)
+    path.write_bytes(with_metadata(path.read_bytes(), arrays=table))
+    with pytest.raises(ModelFileError, match=r"Tensor|tensors|Tensors"):
+        read_model(path)

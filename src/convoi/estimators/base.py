@@ -207,6 +207,9 @@ class NetworkEstimator(Persistent, Parameters, BaseEstimator, ABC):
     def _objective(self, data: TrainingSet, recipe: Recipe, *, reset: bool) -> Objective:
         """Return what to train towards; if ``reset``, the data say how targets are scaled."""
 
+    def _fit_beside(self, objective: Objective, recipe: Recipe) -> None:
+        """Fit what predicts beside the networks: for most estimators nothing."""
+
     def _scaled(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return encoded targets in the network's terms."""
         return y
@@ -255,6 +258,7 @@ class NetworkEstimator(Persistent, Parameters, BaseEstimator, ABC):
         networks = list(run.networks)
         histories = []
         with one_thread_in_workers():
+            self._fit_beside(objective, recipe)
             for number, (first, second) in enumerate(seeds):
                 if number == len(networks):
                     networks.append(self._new_network(data, objective, first))

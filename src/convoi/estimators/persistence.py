@@ -17,6 +17,8 @@ series_mean      Of series normalised by channel: one number for each, or null
 series_scale     Of series normalised by channel: one number for each, or null
 missing          Of series: ``error`` or ``mask``
 members          Of series: networks whose outputs the network adds up
+fixed_kernels    Of a classifier of series: the integers of the kernels that vote beside the
+                 networks, whose numbers are tensors; or null
 feature_names    Names of the columns, or null
 label_type       Of a classifier: the dtype of its labels
 labels           Of a classifier: the labels in the order of the outputs
@@ -46,6 +48,9 @@ from convoi.nn import Network
 from convoi.nn.model_file import read_model, write_model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
     from convoi.compiler.pipeline import Precision
@@ -90,7 +95,7 @@ class Persistent:
         }
         if hasattr(self, "history_"):
             extra["history"] = described_history(self.history_)
-        write_model(path, self.network_.graph, self.network_.parameters, extra)
+        write_model(path, self.network_.graph, self.network_.parameters, extra, self._arrays())
 
     @classmethod
     def load(
@@ -137,6 +142,7 @@ class Persistent:
                 estimator.history_ = history
             estimator._restore_samples(model.extra)
             estimator._restore(model.extra, estimator.network_.output_shape[0])
+            estimator._restore_arrays(model.extra, model.arrays)
         except ModelFileError as error:
             raise ModelFileError(
                 f"The model file {os.fspath(path)!r} cannot be used. {error}"
@@ -150,6 +156,16 @@ class Persistent:
     @abstractmethod
     def _restore(self, extra: dict[str, Any], outputs: int) -> None:
         """Set the fitted attributes that only this kind of estimator has."""
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """Return tensors of the file besides the network's parameters: of most estimators none."""
+        return {}
+
+    def _restore_arrays(self, extra: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Set what such tensors hold, after all else is restored."""
+        del extra
+        if arrays:
+            refuse(f"It has tensors that no {self.kind} has: {describe(sorted(arrays))}.")
 
     @abstractmethod
     def _described_samples(self) -> dict[str, Any]:

@@ -43,6 +43,8 @@ class Recipe:
         Why the row is as it is.
     ensemble : int
         Number of networks whose predictions are averaged.
+    fixed_kernels : bool
+        Whether fixed kernels vote beside them, in a classifier.
     """
 
     axes: int
@@ -56,6 +58,7 @@ class Recipe:
     weight_decay: float
     reason: str
     ensemble: int = 1
+    fixed_kernels: bool = False
 
     @property
     def optimizer(self) -> Optimizer:
@@ -75,9 +78,18 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(0, 0, 0, 20, 128, 3e-3, None, 0.0, 0.01, "many rows: an epoch has many steps"),
     Recipe(1, 16, 1_000, 30, 32, 1e-2, None, 0.0, 0.01, "a few time steps: rows of values"),
     Recipe(1, 16, 0, 16, 128, 1e-2, None, 0.0, 0.01, "a few time steps, many steps per epoch"),
-    Recipe(1, 0, 150, 250, 16, 5e-3, None, 0.0, 0.01, "few series: up to two thousand steps", 5),
-    Recipe(1, 0, 1_000, 100, 16, 5e-3, None, 0.0, 0.01, "several hundred steps and more", 5),
-    Recipe(1, 0, 5_000, 40, 32, 5e-3, None, 0.0, 0.01, "a thousand steps and more", 5),
+    Recipe(
+        *(1, 0, 150, 250, 16, 5e-3, None, 0.0, 0.01, "few series: up to two thousand steps", 5),
+        fixed_kernels=True,
+    ),
+    Recipe(
+        *(1, 0, 1_000, 100, 16, 5e-3, None, 0.0, 0.01, "several hundred steps and more", 5),
+        fixed_kernels=True,
+    ),
+    Recipe(
+        *(1, 0, 5_000, 40, 32, 5e-3, None, 0.0, 0.01, "a thousand steps and more", 5),
+        fixed_kernels=True,
+    ),
     Recipe(1, 0, 0, 16, 128, 5e-3, None, 0.0, 0.01, "many series: an epoch has many steps", 5),
     Recipe(2, 0, 50, 150, 32, 5e-3, "light", 0.0, 0.01, "few images: hundreds of steps"),
     Recipe(2, 0, 1_000, 60, 32, 5e-3, "light", 0.0, 0.01, "a thousand steps and more"),

@@ -83,12 +83,18 @@ def write_report(
         samples = estimator.normalization_(X)
         options["predictions"] = _predicted(estimator, X)
         network = _for_length(estimator.network_, length)
-        if estimator.members_ > 1:
+        several = estimator.members_ > 1
+        if several:
             network = first_member(network)
             samples = estimator.normalization_.for_member(samples, 0, estimator.channels_)
+        votes = f"an ensemble of {estimator.members_} networks" if several else "a network"
+        if getattr(estimator, "fixed_kernels_", None) is not None:
+            votes += " and of fixed kernels, which have half of the votes"
+            several = True
+        if several:
             notes.append(
-                f"Predictions and calibration are those of an ensemble of {estimator.members_} "
-                "networks; the layers, and what they do, are those of the first."
+                f"Predictions and calibration are those of {votes}; the layers, and what they do, "
+                f"are those of the {'first' if estimator.members_ > 1 else 'network'}."
             )
     else:
         X = dataset.source.take(np.arange(len(dataset)))

@@ -6,12 +6,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from scipy.special import softmax
 
+from convoi.checks import check_flag
+from convoi.errors import ArgumentError
 from convoi.estimators.classification import Classification
+from convoi.estimators.fixed_kernels import FixedKernels
+from convoi.estimators.model_fields import refuse
+from convoi.estimators.parameters import Auto, is_auto
 from convoi.estimators.series import SeriesEstimator
+from convoi.nn import UnequalSeries
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+
+    from convoi.estimators.recipes import Recipe
+    from convoi.estimators.training_set import Objective
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -40,6 +52,10 @@ class SeriesClassifier(Classification, SeriesEstimator):
     ensemble : int or 'auto', default='auto'
         How many networks are trained, from different initial parameters; their probabilities are
         averaged. InceptionTime is ``network='inception_time', ensemble=5``.
+    fixed_kernels : bool or 'auto', default='auto'
+        Whether MiniRocket's fixed kernels, with a ridge classifier of their features, vote beside
+        the networks: their probabilities then count one half. ``'auto'`` is that for 17 time steps
+        and more and up to 5,000 series, where `network` and `ensemble` are ``'auto'``, too.
     epochs, batch_size, optimizer, learning_rate, schedule
         As for :class:`ImageClassifier`.
     augment : Augment, {'auto', 'light', 'natural', 'strong'} or None, default='auto'
@@ -63,6 +79,8 @@ class SeriesClassifier(Classification, SeriesEstimator):
         the normalised series, see :meth:`Normalization.view`.
     members_ : int
         How many they are.
+    fixed_kernels_ : FixedKernels or None
+        What votes beside the networks. ``network_`` is without it.
     normalization_ : Normalization
         How series become inputs of the network.
     history_ : History
@@ -107,13 +125,87 @@ class SeriesClassifier(Classification, SeriesEstimator):
     True
     """
 
+    fixed_kernels: bool | Auto = "auto"
+
     kind: ClassVar[str] = "SeriesClassifier"
     adds_probabilities: ClassVar[bool] = True
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if is_auto(self.fixed_kernels):
+            return
+        owner = type(self).__name__
+        check_flag(self.fixed_kernels, "fixed_kernels", owner)
+        if self.fixed_kernels and self.missing == "mask":
+            raise ArgumentError(
+                f"The fixed kernels of {owner} take no missing values. Set fixed_kernels=False, or "
+                "fill the gaps and set missing='error'."
+            )
+
+    def _fit_beside(self, objective: Objective, recipe: Recipe) -> None:
+        wanted = self.fixed_kernels
+        if is_auto(wanted):
+            by_itself = is_auto(self.network) and is_auto(self.ensemble)
+            wanted = by_itself and recipe.fixed_kernels and self.missing != "mask"
+        self.fixed_kernels_ = None
+        if not wanted:
+            return
+        data = objective.data
+        ((seed, _),) = self._seeds(1)
+        self.fixed_kernels_ = FixedKernels.fit(
+            self._seen_by_kernels(data.X),
+            data.y,
+            data.weight,
+            objective.outputs,
+            seed=seed,
+            threads=self.threads,
+        )
+
+    def _seen_by_kernels(self, samples: Any) -> Any:  # noqa: ANN401 - an array or series
+        """Return the first channels of normalised series: of two kinds, those by training set."""
+        if isinstance(samples, UnequalSeries):
+            parts = tuple(part[: self.channels_] for part in samples.series)
+            return UnequalSeries(parts, samples.lengths)
+        return samples[:, : self.channels_]
+
     def _output(self, samples: Any) -> NDArray[Any]:  # noqa: ANN401 - an array or series
         output = super()._output(samples)
-        if self.members_ == 1:
+        kernels = getattr(self, "fixed_kernels_", None)
+        if self.members_ > 1:
+            output = output / self.members_
+        elif kernels is None:
             return output
+        else:
+            output = softmax(output.astype(np.float64), axis=1)
+        if kernels is not None:
+            own = kernels.probabilities(self._seen_by_kernels(samples), threads=self.threads)
+            output = (output + own) / 2
         # Logarithms of probabilities are logits.
-        smallest = np.finfo(output.dtype).tiny
-        return np.log(np.maximum(output / self.members_, smallest))
+        return np.log(np.maximum(output, np.finfo(np.float32).tiny))
+
+    def _described(self) -> dict[str, Any]:
+        kernels = getattr(self, "fixed_kernels_", None)
+        return {
+            **super()._described(),
+            "fixed_kernels": None if kernels is None else kernels.described(),
+        }
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        kernels = getattr(self, "fixed_kernels_", None)
+        return {} if kernels is None else kernels.arrays()
+
+    def _restore_arrays(self, extra: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        described = extra.get("fixed_kernels")
+        if described is None:
+            super()._restore_arrays(extra, arrays)
+            self.fixed_kernels_ = None
+            return
+        if not isinstance(described, dict):
+            refuse("The entry 'fixed_kernels' is invalid: it is no dictionary.")
+        self.fixed_kernels_ = FixedKernels.restored(
+            described,
+            arrays,
+            channels=self.channels_,
+            classes=len(self.classes_),
+            threads=self.threads,
+        )

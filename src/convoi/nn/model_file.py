@@ -11,6 +11,7 @@ version     Version of this table, ``1``
 generator   What wrote the file, such as ``convoi 0.1.0``
 graph       The graph in JSON, see :mod:`convoi.graph.serialize`
 extra       A dictionary of the caller in JSON; may be missing
+arrays      The shapes of the caller's tensors by their names, in JSON; may be missing
 digest      SHA-256 over names, types, shapes and values of the tensors and the other metadata
 ==========  =================================================================================
 
@@ -76,12 +77,15 @@ class Model:
         Their type.
     extra : dict
         What the caller of :func:`write_model` gave; empty if nothing.
+    arrays : dict of str to ndarray
+        Likewise.
     """
 
     graph: Graph
     parameters: dict[str, NDArray[Any]]
     dtype: str
     extra: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
 
 
 def write_model(
@@ -89,6 +93,7 @@ def write_model(
     graph: Graph,
     parameters: Mapping[str, NDArray[Any]],
     extra: Mapping[str, Any] | None = None,
+    arrays: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
     """Write a model file, as a whole or not at all.
 
@@ -102,11 +107,14 @@ def write_model(
         Its parameters, all float32 or all float64.
     extra : mapping, optional
         Anything that JSON can express, for the reader.
+    arrays : mapping of str to ndarray, optional
+        Further tensors for the reader, of the type of the parameters and under other names.
 
     Raises
     ------
     ArgumentError, ArgumentTypeError
-        If JSON cannot express `extra`, or it is too long.
+        If JSON cannot express `extra`, or it is too long; or if a tensor has the name of a
+        parameter.
     OSError
         If the file cannot be written.
     """
@@ -118,7 +126,16 @@ def write_model(
     }
     if extra:
         metadata["extra"] = _extra_text(extra)
-    tensors = {name: np.ascontiguousarray(parameters[name]) for name in graph.parameters}
+    if arrays:
+        metadata["arrays"] = json.dumps({name: array.shape for name, array in arrays.items()})
+        twice = sorted(arrays.keys() & graph.parameters.keys())
+        if twice:
+            raise ArgumentError(
+                "The 'arrays' parameter of write_model must have names of its own. Got the "
+                f"parameter's name {twice[0]!r}."
+            )
+    tensors = {name: parameters[name] for name in graph.parameters} | dict(arrays or {})
+    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     tensors = {name: array.astype(array.dtype.newbyteorder("<")) for name, array in tensors.items()}
     metadata["digest"] = _digest(metadata, tensors)
     data = safetensors.numpy.save(tensors, metadata)
@@ -167,7 +184,9 @@ def _read(path: Path) -> Model:
         head, header = _read_header(file, size)
         metadata = _metadata(header)
         graph = _graph(metadata)
-        dtype = _check_tensors(header, graph, size - len(head))
+        own = _shapes(metadata, graph)
+        shapes = {name: spec.shape for name, spec in graph.parameters.items()}
+        dtype = _check_tensors(header, shapes | own, size - len(head))
         data = head + file.read()
     if len(data) != size:
         _refuse("It changed while it was read.")
@@ -182,7 +201,8 @@ def _read(path: Path) -> Model:
     if not isinstance(extra, dict):
         _refuse("The 'extra' metadata are no dictionary.")
     parameters = {name: tensors[name] for name in graph.parameters}
-    return Model(graph, parameters, dtype.newbyteorder("=").name, extra)
+    arrays = {name: tensors[name] for name in own}
+    return Model(graph, parameters, dtype.newbyteorder("=").name, extra, arrays)
 
 
 def _read_header(file: BinaryIO, size: int) -> tuple[bytes, dict[str, Any]]:
@@ -224,14 +244,24 @@ def _graph(metadata: dict[str, str]) -> Graph:
         raise ModelFileError(f"It describes no network. {error}") from error
 
 
-def _check_tensors(header: dict[str, Any], graph: Graph, size: int) -> np.dtype[Any]:
-    """Require the parameters of the graph, one behind the other in `size` bytes."""
-    if set(header) != set(graph.parameters):
-        names = sorted(set(header) ^ set(graph.parameters))
+def _shapes(metadata: dict[str, str], graph: Graph) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors that are no parameters."""
+    table = _parsed(metadata.get("arrays", "{}"), "arrays")
+    if not isinstance(table, dict) or table.keys() & graph.parameters.keys():
+        _refuse("The 'arrays' metadata are no table of tensors besides the parameters.")
+    return {name: _integers(shape) for name, shape in table.items()}
+
+
+def _check_tensors(
+    header: dict[str, Any], shapes: Mapping[str, tuple[int, ...]], size: int
+) -> np.dtype[Any]:
+    """Require tensors of these names and shapes, one behind the other in `size` bytes."""
+    if set(header) != set(shapes):
+        names = sorted(set(header) ^ set(shapes))
         _refuse(f"Tensors and network do not fit: {describe(names)} are in one of them only.")
     spans = []
     codes = set()
-    for name, spec in graph.parameters.items():
+    for name, expected in shapes.items():
         entry = header[name]
         if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
             _refuse(f"The entry of tensor {name!r} is invalid.")
@@ -239,8 +269,8 @@ def _check_tensors(header: dict[str, Any], graph: Graph, size: int) -> np.dtype[
         if dtype is None:
             _refuse(f"Tensor {name!r} must be float32 or float64. Got {describe(entry['dtype'])}.")
         shape, offsets = _integers(entry["shape"]), _integers(entry["data_offsets"])
-        if shape != spec.shape:
-            _refuse(f"Tensor {name!r} must have the shape {spec.shape}. Got {describe(shape)}.")
+        if shape != expected or min(shape, default=0) < 0:
+            _refuse(f"Tensor {name!r} must have the shape {expected}. Got {describe(shape)}.")
         if len(offsets) != 2 or offsets[1] - offsets[0] != prod(shape) * dtype.itemsize:
             _refuse(f"Tensor {name!r} has the wrong place.")
         spans.append(offsets)
