@@ -16,7 +16,7 @@ from bench.workloads import WORKLOADS, random_batch
 from convoi.compiler import InferenceProgram, TrainingProgram
 from convoi.compiler.peak import measured_peak
 from convoi.ops import Conv, ConvBackwardData, ConvBackwardWeight, CrossEntropy, Dense
-from convoi.runtime.program import Extent
+from convoi.runtime.plan import Extent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,15 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convoi.codegen.types import F32, POINTER, VOID
-from convoi.runtime.program import (
-    Argument,
-    Chunking,
-    Extent,
-    Instance,
-    KernelCall,
-    Plan,
-    Segment,
-)
+from convoi.runtime.plan import Argument, Chunking, Extent, KernelCall, Plan, Segment
+from convoi.runtime.program import Instance
 from convoi.runtime.tables import GATE
 from tests.codegen.native import compiled
 from tests.runtime.recording import BUFFERS, CHUNK, Recorder, new_pool

@@ -11,16 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convoi.runtime.pacing import Pace
-from convoi.runtime.program import (
-    Argument,
-    Buffer,
-    Chunking,
-    Extent,
-    Instance,
-    Plan,
-    Segment,
-    Space,
-)
+from convoi.runtime.plan import Argument, Buffer, Chunking, Extent, Plan, Segment, Space
+from convoi.runtime.program import Instance
 from tests.runtime.recording import BUFFERS, Recorder, new_pool
 
 if TYPE_CHECKING:

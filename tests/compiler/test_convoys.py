@@ -12,7 +12,7 @@ from convoi.codegen.target import current_target
 from convoi.compiler import InferenceProgram, TrainingProgram
 from convoi.compiler.pipeline import compile_inference, compile_training
 from convoi.graph import INPUT, Graph
-from convoi.runtime.program import Extent, Plan
+from convoi.runtime.plan import Extent, Plan
 from tests.cases import pool
 from tests.compiler.graphs import (
     example,

@@ -14,7 +14,7 @@ from convoi.compiler.segments import StepSegment, cut_segments
 from convoi.compiler.steps import Step, SumOperand, ValueOperand
 from convoi.kernels.halo import ClearHalo
 from convoi.kernels.layout import Layout
-from convoi.runtime.program import Extent
+from convoi.runtime.plan import Extent
 from tests.cases import pool
 from tests.compiler.graphs import network, same_conv
 

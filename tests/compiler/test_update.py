@@ -15,7 +15,7 @@ from convoi.compiler.pipeline import compile_training
 from convoi.compiler.update import Frame
 from convoi.errors import CompilationError
 from convoi.graph import INPUT, TARGET, WEIGHT
-from convoi.runtime.program import Buffer, Space
+from convoi.runtime.plan import Buffer, Space
 from tests.cases import conv
 from tests.compiler.graphs import example, network, program_gradients
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from convoi.codegen.target import current_target
 from convoi.kernels.base import native_loops
-from convoi.runtime.program import Argument, Buffer, KernelCall, Space
+from convoi.runtime.plan import Argument, Buffer, KernelCall, Space
 from convoi.runtime.threads import Pool
 
 SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_void_p), *[ctypes.c_int64] * 5)

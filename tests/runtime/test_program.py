@@ -1,26 +1,14 @@
-"""Plans and their instances: memory, batches of any size, kernels exchanged."""
+"""Instances of plans: memory, batches of any size, kernels exchanged."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from convoi.errors import CompilationError
 from convoi.runtime import program as programs
-from convoi.runtime.program import (
-    Argument,
-    Buffer,
-    Chunking,
-    Extent,
-    Instance,
-    KernelCall,
-    Plan,
-    Segment,
-    Space,
-)
+from convoi.runtime.plan import Argument, Buffer, Chunking, Plan, Segment, Space
+from convoi.runtime.program import Instance
 from tests.runtime.recording import BUFFERS, CHUNK, Recorder, new_pool
 
 if TYPE_CHECKING:
@@ -39,35 +27,6 @@ def pool() -> Iterator[Pool]:
 def instance_of(recorder: Recorder, *arguments: Argument, threads: int = 1) -> Instance:
     segment = Segment((recorder.kernel("k", *arguments),), convoy=4)
     return Instance(Plan((segment,), BUFFERS, Chunking(8, 1)), threads)
-
-
-@given(samples=st.integers(0, 500), most=st.integers(1, 8), fewest=st.integers(1, 40))
-def test_chunks_have_as_many_samples_as_are_worth_it(samples: int, most: int, fewest: int) -> None:
-    chunks = Chunking(most, fewest).count(samples, convoy=3)
-    assert 1 <= chunks <= most
-    assert chunks == 1 or samples > (chunks - 1) * fewest
-
-
-@pytest.mark.parametrize(("units", "expected"), [(0, 1), (1, 1), (4, 1), (5, 2), (9, 3)])
-def test_a_fixed_extent_is_cut_into_chunks_of_at_most_a_convoy(units: int, expected: int) -> None:
-    assert Segment((), 4, extent=Extent.FIXED, units=units).fixed_chunks == expected
-
-
-def test_a_kernel_with_too_many_pointers_is_refused() -> None:
-    with pytest.raises(CompilationError, match="'wide' takes 33 pointers, and programs pass at mo"):
-        KernelCall("wide", 1, (CHUNK,) * 33)
-
-
-def test_a_plan_tells_the_bytes_of_each_space() -> None:
-    plan = Plan((), BUFFERS, Chunking(None))
-    assert {space: plan.bytes_of(space) for space in Space} == {
-        Space.FIXED: 24,
-        Space.BATCH: 256,
-        Space.THREAD: 100,
-        Space.TEAM: 0,
-        Space.CHUNK: 8,
-        Space.EXTERNAL: 0,
-    }
 
 
 def test_memory_is_zero_aligned_and_large_enough() -> None:
@@ -166,8 +125,3 @@ def test_a_timed_run_does_the_same_and_tells_seconds(pool: Pool, threads: int) -
     assert len(seconds) == 3
     assert min(seconds) > 0
     assert "".join(call.kernel for call in recorder.calls) == "a" * 5 + "b" * 5 + "c" * 5
-
-
-@pytest.mark.parametrize(("size", "expected"), [(0, 0), (1, 64), (64, 64), (65, 128)])
-def test_a_unit_of_a_buffer_takes_whole_cache_lines(size: int, expected: int) -> None:
-    assert Buffer("b", Space.CHUNK, size).unit_bytes == expected

@@ -20,7 +20,8 @@ from convoi.codegen.types import I64, POINTER, VOID
 from convoi.config import override
 from convoi.errors import ArgumentError, ArgumentTypeError
 from convoi.runtime import threads as runtime_threads
-from convoi.runtime.program import Argument, Chunking, Instance, KernelCall, Plan, Segment
+from convoi.runtime.plan import Argument, Chunking, KernelCall, Plan, Segment
+from convoi.runtime.program import Instance
 from convoi.runtime.tables import GATE
 from convoi.runtime.threads import default_threads, resolve_threads
 from tests.codegen.native import compiled

@@ -9,7 +9,7 @@ from convoi.codegen.target import current_target
 from convoi.compiler.pipeline import compile_inference, compile_training
 from convoi.compiler.update import Frame, UpdateRule
 from convoi.ops import CrossEntropy
-from convoi.runtime.program import Plan, Space
+from convoi.runtime.plan import Plan, Space
 from convoi.runtime.threads import resolve_threads
 
 if TYPE_CHECKING:

@@ -31,7 +31,8 @@ from convoi.compiler.sources import Source, open_source
 from convoi.graph import INPUT, LENGTH, Graph
 from convoi.kernels.workers import worker_pool
 from convoi.runtime.buffers import address_of
-from convoi.runtime.program import Instance, Space
+from convoi.runtime.plan import Space
+from convoi.runtime.program import Instance
 from convoi.runtime.report import Report
 from convoi.runtime.threads import resolve_threads
 

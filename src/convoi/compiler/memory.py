@@ -23,7 +23,7 @@ from convoi.compiler.traffic import TrafficCounter
 from convoi.kernels.base import kernel_address
 from convoi.kernels.halo import ClearHalo
 from convoi.runtime.buffers import ALIGNMENT, round_up
-from convoi.runtime.program import (
+from convoi.runtime.plan import (
     NOTHING,
     Argument,
     Buffer,

@@ -40,7 +40,7 @@ from convoi.graph import (
     mask,
     vector_jacobian,
 )
-from convoi.runtime.program import Chunking, Plan
+from convoi.runtime.plan import Chunking, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from convoi.compiler.steps import (
     SumOperand,
     ValueOperand,
 )
-from convoi.runtime.program import Traffic
+from convoi.runtime.plan import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

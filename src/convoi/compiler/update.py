@@ -26,16 +26,7 @@ from convoi.kernels.optimizer import (
     SquaredNorm,
 )
 from convoi.ops import Array, ParameterKind
-from convoi.runtime.program import (
-    Argument,
-    Buffer,
-    Extent,
-    KernelCall,
-    Plan,
-    Segment,
-    Space,
-    Traffic,
-)
+from convoi.runtime.plan import Argument, Buffer, Extent, KernelCall, Plan, Segment, Space, Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from convoi.runtime.tables import CALL, PROGRAM, SEGMENT, STAGE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convoi.runtime.program import Plan
+    from convoi.runtime.plan import Plan
 
 
 def call_table(plan: Plan) -> NDArray[np.int64]:

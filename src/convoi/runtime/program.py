@@ -1,243 +1,29 @@
-"""Programs as data: segments of kernel calls over named buffers, and how one is run."""
+"""Running programs: a plan with memory of its own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convoi.errors import CompilationError
-from convoi.runtime.buffers import ALIGNMENT, address_of, aligned_zeros, round_up
+from convoi.runtime.buffers import ALIGNMENT, address_of, aligned_zeros
 from convoi.runtime.pacing import Pace
+from convoi.runtime.plan import Extent, Space
 from convoi.runtime.plan_tables import call_table, program_table, segment_table, stage_table
-from convoi.runtime.tables import ARGUMENT, CALL, COUNTERS, MAX_ARGUMENTS, PROGRAM, SEGMENT
+from convoi.runtime.tables import ARGUMENT, CALL, COUNTERS, PROGRAM, SEGMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from convoi.runtime.plan import Argument, Plan
     from convoi.runtime.threads import Pool
 
 
-SHARED_WASTE = 1.25
-"""Batches of few samples: threads share each call, instead of taking samples, where the thread with
-the most samples had so many times the average."""
 _EMPTY_RUNS = 5
 """Runs of an empty program, to know what calling native code takes."""
-
-
-class Space(Enum):
-    """What a buffer belongs to, which decides its size and how it is addressed."""
-
-    FIXED = "fixed"
-    """The program: parameters, tables."""
-    BATCH = "batch"
-    """The samples of a batch: grows with it."""
-    THREAD = "thread"
-    """A thread: activations of the convoy that it is working on."""
-    TEAM = "team"
-    """Threads that share every call: activations of one sample, each in memory of its own."""
-    CHUNK = "chunk"
-    """A chunk of the batch: sums over its samples."""
-    EXTERNAL = "external"
-    """The caller: arrays that are bound for one run."""
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """A block of memory: so many bytes per unit (sample, thread, chunk) of its space."""
-
-    name: str
-    space: Space
-    bytes: int
-    private: bool = False
-    """In the space of threads: whether each has its own even if they work on the same convoy."""
-
-    @property
-    def unit_bytes(self) -> int:
-        """Bytes from one unit to the next: a whole number of cache lines."""
-        return round_up(self.bytes, ALIGNMENT)
-
-
-@dataclass(frozen=True)
-class Argument:
-    """Where a pointer of a kernel call leads: an offset into a buffer, moving with the samples."""
-
-    buffer: str
-    offset: int = 0
-    per_sample: int = 0
-    """Bytes from one sample to the next. In batch buffers ``offset`` counts bytes *per sample*
-    too: the values of a batch lie one after the other, each for all samples."""
-    per_chunk: int = 0
-    """Bytes from one chunk to the next, in buffers that are not chunked themselves."""
-    whole: bool = False
-    """In chunk buffers: whether it leads to the first chunk's part, whoever calls."""
-    apart: int | None = None
-    """In buffers of threads: the offset in the team's buffer, where threads share every call."""
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """The bytes that a call moves, and the fewest that had to be moved."""
-
-    per_unit: int = 0
-    """For each sample, or unit of a segment that runs once."""
-    per_convoy: int = 0
-    """Whenever it is called: weights, and sums."""
-    least_per_unit: int = 0
-    least_once: int = 0
-    """In a batch, whatever its size."""
-
-    def __add__(self, other: Traffic) -> Traffic:
-        return Traffic(
-            self.per_unit + other.per_unit,
-            self.per_convoy + other.per_convoy,
-            self.least_per_unit + other.least_per_unit,
-            self.least_once + other.least_once,
-        )
-
-    def moved(self, units: int, convoy: int) -> int:
-        """Return the bytes that so many units move, some at a time."""
-        return self.per_unit * units + self.per_convoy * -(-units // convoy)
-
-    def least(self, units: int) -> int:
-        """Return the fewest bytes that so many units can move."""
-        return self.least_per_unit * units + self.least_once
-
-
-NOTHING = Traffic()
-
-
-@dataclass(frozen=True)
-class KernelCall:
-    """One call of a kernel."""
-
-    label: str
-    address: int
-    arguments: tuple[Argument, ...]
-    kernel: str = ""
-    """What the kernel is called in reports."""
-    units: int = 1
-    """Units of its work that threads may share."""
-    shares: int = 1
-    """The most threads that are worth it: fewer than the units where those are small."""
-    clears: bool = False
-    """Whether it prepares memory that values use in turn: threads may begin the next call without
-    waiting for it."""
-    needless: bool = False
-    """Whether it is left out where threads share calls, for its value lies apart then."""
-    traffic: Traffic = NOTHING
-
-    def __post_init__(self) -> None:
-        """Check that the executor can pass so many pointers."""
-        if len(self.arguments) > MAX_ARGUMENTS:
-            message = (
-                f"The kernel of {self.label!r} takes {len(self.arguments)} pointers, and programs "
-                f"pass at most {MAX_ARGUMENTS}: a defect of Convoi."
-            )
-            raise CompilationError(message)
-
-
-class Extent(Enum):
-    """What a segment runs over."""
-
-    BATCH = "batch"
-    """The samples, in chunks."""
-    FIXED = "fixed"
-    """A number of units known when the program is made, such as vectors of parameters."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Calls that a convoy passes without waiting for others."""
-
-    calls: tuple[KernelCall, ...]
-    convoy: int
-    """Samples (or units) that pass through the calls together."""
-    granule: int = 1
-    """Chunks begin at multiples of it."""
-    extent: Extent = Extent.BATCH
-    units: int = 1
-    """Units of a fixed extent."""
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether it runs over units known when the program is made."""
-        return self.extent is Extent.FIXED
-
-    @property
-    def traffic(self) -> Traffic:
-        """What all its calls move."""
-        return sum((call.traffic for call in self.calls), NOTHING)
-
-    @property
-    def fixed_chunks(self) -> int:
-        """The number of chunks of a fixed extent."""
-        return max(1, -(-self.units // self.convoy))
-
-
-@dataclass(frozen=True)
-class Chunking:
-    """How a batch is cut: never by the number of threads, so sums do not depend on it.
-
-    No chunk may be empty, because its sums would be those of an earlier batch. So a program that
-    sums over chunks has segments whose granule divides ``samples``.
-    """
-
-    most: int | None
-    """The most chunks; None: as many as there are convoys (nothing is summed over chunks)."""
-    samples: int = 1
-    """The fewest samples that are worth a chunk."""
-
-    def count(self, samples: int, convoy: int) -> int:
-        """Return the number of chunks of a batch."""
-        if self.most is None:
-            return max(1, -(-samples // convoy))
-        return max(1, min(self.most, -(-samples // self.samples)))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A compiled program: all that a run needs besides memory."""
-
-    segments: tuple[Segment, ...]
-    buffers: tuple[Buffer, ...]
-    chunking: Chunking
-
-    @property
-    def calls(self) -> tuple[KernelCall, ...]:
-        """The calls of all segments."""
-        return tuple(call for segment in self.segments for call in segment.calls)
-
-    def bytes_of(self, space: Space) -> int:
-        """Return the bytes that each unit of a space takes."""
-        return sum(buffer.bytes for buffer in self.buffers if buffer.space is space)
-
-    def allocated(self, space: Space, units: int) -> int:
-        """Return the bytes that an instance allocates for so many units of a space."""
-        return sum(b.unit_bytes * units for b in self.buffers if b.space is space)
-
-    def is_shared(self, samples: int, threads: int) -> bool:
-        """Tell whether threads may share each call for a batch, instead of taking samples.
-
-        They do where they would else wait for the one with the most samples; never where something
-        is summed over chunks, or runs once.
-        """
-        waits = samples > 0 and -(-samples // threads) * threads > SHARED_WASTE * samples
-        return (
-            waits
-            and self.chunking.most is None
-            and not any(segment.is_fixed for segment in self.segments)
-            and any(min(call.units, call.shares) > 1 for call in self.calls)
-        )
-
-    def sums(self, samples: int) -> int:
-        """Return over how many chunks of a batch an instance holds sums."""
-        return 1 if self.chunking.most is None else self.chunking.count(samples, 1)
 
 
 class Instance:

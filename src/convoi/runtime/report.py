@@ -13,12 +13,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from convoi.config import Debug, settings
-from convoi.runtime.program import Extent, Plan, Segment, Space, Traffic
+from convoi.runtime.plan import Extent, Plan, Segment, Space, Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from convoi.runtime.program import Instance, KernelCall
+    from convoi.runtime.plan import KernelCall
+    from convoi.runtime.program import Instance
     from convoi.runtime.threads import Pool
 
 

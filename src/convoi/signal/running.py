@@ -15,16 +15,8 @@ from typing import TYPE_CHECKING
 from convoi.config import overridden
 from convoi.kernels.workers import worker_pool
 from convoi.runtime.buffers import address_of, aligned_zeros
-from convoi.runtime.program import (
-    Argument,
-    Buffer,
-    Chunking,
-    Instance,
-    KernelCall,
-    Plan,
-    Segment,
-    Space,
-)
+from convoi.runtime.plan import Argument, Buffer, Chunking, KernelCall, Plan, Segment, Space
+from convoi.runtime.program import Instance
 from convoi.runtime.threads import default_threads
 
 if TYPE_CHECKING:
