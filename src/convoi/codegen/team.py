@@ -29,7 +29,7 @@ from convoi.codegen.waiting import field, pause, wait_until
 from convoi.runtime.tables import CALL, COUNTERS, PROGRAM, SEGMENT, STAGE
 
 if TYPE_CHECKING:
-    from convoi.codegen.executor import Convoy, Run
+    from convoi.codegen.run import Convoy, Run
     from convoi.codegen.target import Target
 
 PATIENCE = 16
