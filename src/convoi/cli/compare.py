@@ -19,7 +19,7 @@ from convoi.cli.options import (
     examples,
     parse_sizes,
 )
-from convoi.cli.output import print_json, print_lines, print_table
+from convoi.cli.output import print_json, print_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,8 +130,7 @@ def compare(
     if as_json:
         print_json({"source": source, "seed": seed, **found.as_dict()})
     else:
-        print_table(found.headers(), found.rows(), left=1)
-        print_lines("", *found.notes())
+        print_record(found)
 
 
 def _part(dataset: Dataset, samples: int | None, seed: int) -> Dataset:

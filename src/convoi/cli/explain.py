@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from convoi.cli.options import NETWORKS, AsJson, examples, parse_sizes
-from convoi.cli.output import print_json, print_lines, print_table
+from convoi.cli.output import print_json, print_record
 from convoi.cli.summary import open_network
 
 EXAMPLES = examples(
@@ -52,5 +52,4 @@ def explain(
     if as_json:
         print_json(found.as_dict())
         return
-    print_table(found.headers(), found.rows(), left=7)
-    print_lines("", *found.notes())
+    print_record(found)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from convoi.nn.records import Record
+
 # The output of a command is what print is for.
 # ruff: noqa: T201
 
@@ -41,6 +43,14 @@ def print_table(
             for cell, width, right in zip(row, widths, numeric, strict=True)
         )
         print("  ".join(aligned).rstrip())
+
+
+def print_record(record: Record, *lines: str) -> None:
+    """Print the table of a record; below it more lines, and its notes."""
+    totals = record.totals()
+    rows = record.rows() if totals is None else [*record.rows(), totals]
+    print_table(record.headers(), rows, left=record.left)
+    print_lines("", *lines, *record.notes())
 
 
 def _text(cell: object) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convoi.cli.options import NETWORKS, AsJson, examples, parse_sizes
-from convoi.cli.output import print_json, print_lines, print_table
+from convoi.cli.output import print_json, print_record
 
 if TYPE_CHECKING:
     from convoi.nn import Network
@@ -58,11 +58,8 @@ def summary(
         shapes = {"input_shape": network.input_shape, "output_shape": network.output_shape}
         print_json({**shapes, "trainable_parameters": records.trainable, **records.as_dict()})
         return
-    print_table(records.headers(), [*records.rows(), records.totals()], left=3)
-    print_lines(
-        "",
-        f"Input {_shape(network.input_shape)}, output {_shape(network.output_shape)}",
-        *records.notes(),
+    print_record(
+        records, f"Input {_shape(network.input_shape)}, output {_shape(network.output_shape)}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from convoi.inspection.records import Record
+from convoi.nn.records import Record
 from convoi.nn.summary import in_bytes
 
 if TYPE_CHECKING:

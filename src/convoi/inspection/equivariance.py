@@ -15,9 +15,9 @@ from convoi.checks import check_choice, check_per_axis, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError, DataError, ShapeError
 from convoi.graph import receptive_fields
 from convoi.inspection.programs import values_program
-from convoi.inspection.records import Record
 from convoi.nn import Network
 from convoi.nn.arrays import check_samples
+from convoi.nn.records import Record
 from convoi.ops import Softmax
 
 if TYPE_CHECKING:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from convoi.nn.tables import made_table, show_table
+from convoi.nn.records import Record
 
 if TYPE_CHECKING:
-    from typing import TextIO
-
-    from rich.table import Table
-
     from convoi.compiler.explaining import KernelExplanation
 
 __all__ = ["NetworkExplanation"]
 
 
-@dataclass(frozen=True)
-class NetworkExplanation:
+@dataclass(frozen=True, repr=False)
+class NetworkExplanation(Record):
     """How a network is computed on this machine.
 
     Attributes
@@ -32,6 +28,8 @@ class NetworkExplanation:
     threads : int
         Threads that share it.
     """
+
+    left: ClassVar[int] = 7
 
     kernels: tuple[KernelExplanation, ...]
     training: bool
@@ -81,16 +79,3 @@ class NetworkExplanation:
             f"segment together. A batch of {self.batch_size} makes {least} to {most} convoys of a",
             f"segment; {self.threads} threads share them.",
         ]
-
-    def __rich__(self) -> Table:
-        return made_table(self.headers(), self.rows(), left=7, notes=self.notes())
-
-    def show(self, file: TextIO | None = None) -> None:
-        """Print the table, whole, even where it is wider than the terminal.
-
-        Parameters
-        ----------
-        file : file, optional
-            Where to; the default is the standard output.
-        """
-        show_table(self.__rich__(), file)

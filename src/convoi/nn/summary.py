@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from convoi import ops
 from convoi.graph import receptive_fields
-from convoi.nn.tables import made_table, show_table
+from convoi.nn.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from typing import TextIO
-
-    from rich.table import Table
 
     from convoi.compiler.footprint import MemoryFootprint
     from convoi.compiler.pipeline import Precision
@@ -87,7 +84,7 @@ class LayerSummary:
 
 
 @dataclass(frozen=True, repr=False)
-class NetworkSummary:
+class NetworkSummary(Record):
     """The layers of a network, in the order in which they are computed, and the totals.
 
     Attributes
@@ -109,6 +106,8 @@ class NetworkSummary:
     peak : float or None
         The most multiply-adds per second that a core was seen to do, if times were measured.
     """
+
+    left: ClassVar[int] = 3
 
     layers: tuple[LayerSummary, ...]
     parameters: int
@@ -224,21 +223,6 @@ class NetworkSummary:
         if not self.seconds or not self.peak:
             return ""
         return f"{100 * self.multiply_adds / self.seconds / self.peak:.0f}"
-
-    def __rich__(self) -> Table:
-        return made_table(
-            self.headers(), self.rows(), left=3, totals=self.totals(), notes=self.notes()
-        )
-
-    def show(self, file: TextIO | None = None) -> None:
-        """Print the table, whole, even where it is wider than the terminal.
-
-        Parameters
-        ----------
-        file : file, optional
-            Where to; the default is the standard output.
-        """
-        show_table(self.__rich__(), file)
 
 
 @dataclass(frozen=True)

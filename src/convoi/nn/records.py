@@ -1,22 +1,28 @@
-"""What the records of inspections have in common: tables and plain data."""
+"""What the results that people look at have in common: tables and plain data."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from convoi.nn.tables import made_table, show_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TextIO
 
     from rich.table import Table
+
+__all__ = ["Record"]
 
 
 @dataclass(frozen=True)
 class Record(ABC):
     """A result that prints as a table of texts."""
+
+    left: ClassVar[int] = 1
+    """Columns that are aligned to the left; the others are numbers."""
 
     @abstractmethod
     def headers(self) -> tuple[str, ...]:
@@ -24,9 +30,13 @@ class Record(ABC):
 
     @abstractmethod
     def rows(self) -> list[tuple[str, ...]]:
-        """Return the rows of the table."""
+        """Return the rows of the table: texts."""
 
-    def notes(self) -> tuple[str, ...]:
+    def totals(self) -> tuple[str, ...] | None:
+        """Return the last row of the table, if it has totals."""
+        return None
+
+    def notes(self) -> Sequence[str]:
         """Return the lines below the table."""
         return ()
 
@@ -35,7 +45,9 @@ class Record(ABC):
         return asdict(self)
 
     def __rich__(self) -> Table:
-        return made_table(self.headers(), self.rows(), left=1, notes=self.notes())
+        return made_table(
+            self.headers(), self.rows(), left=self.left, totals=self.totals(), notes=self.notes()
+        )
 
     def show(self, file: TextIO | None = None) -> None:
         """Print the table, whole, even where it is wider than the terminal.
