@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from convoi.cli.options import NETWORKS, AsJson, examples, parse_sizes
+from convoi.cli.networks import FileOrNameIfAny, InputShape, Outputs, open_network
+from convoi.cli.options import AsJson, examples
 from convoi.cli.output import print_json, print_lines, print_table
-from convoi.cli.summary import open_network
 
 EXAMPLES = examples(
     "convoi tune model.safetensors",
@@ -18,26 +18,10 @@ EXAMPLES = examples(
 
 
 def tune(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL|NETWORK",
-            help=f"A model file, or the name of a network: {NETWORKS}.",
-            show_default=False,
-        ),
-    ] = None,
+    model: FileOrNameIfAny = None,
     *,
-    input_shape: Annotated[
-        str | None,
-        typer.Option(
-            help="Shape of a sample, channels first, such as 3x32x32; for names of networks.",
-            metavar="CxHxW",
-            show_default=False,
-        ),
-    ] = None,
-    outputs: Annotated[
-        int, typer.Option(min=1, help="Number of classes; for names of networks.")
-    ] = 10,
+    input_shape: InputShape = None,
+    outputs: Outputs = 10,
     training: Annotated[
         bool, typer.Option("--training", help="Measure the gradients of inputs, too.")
     ] = False,
@@ -66,8 +50,7 @@ def tune(
         raise typer.BadParameter(
             "Give a model file or the name of a network, or --clear.", param_hint="MODEL|NETWORK"
         )
-    shape = parse_sizes(input_shape, counts=(1, 2, 3, 4), example="3x32x32")
-    network = open_network(model, shape, outputs)
+    network = open_network(model, input_shape, outputs)
     found = list(measure(network.graph, network.dtype.name, training=training))
     file = store_choices({each.signature: each.best for each in found})
     if as_json:
