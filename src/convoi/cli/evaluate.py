@@ -45,18 +45,12 @@ def evaluate(
 
     Images are brought to the size, and labels to the classes, that the model was trained with.
     """
-    from convoi.cli.samples import classifies, open_for_model
+    from convoi.cli.samples import classifies, open_labelled
     from convoi.estimators import load_estimator
 
     estimator = load_estimator(model, threads=threads, precision=precision.value)
-    dataset = open_for_model(
-        estimator,
-        source,
-        task="classification" if classifies(estimator) else "regression",
-        classes=estimator.classes_.tolist() if classifies(estimator) else None,
-        data_dir=data_dir,
-        layout=layout.value,
-        on_error="skip" if skip_unreadable else "raise",
+    dataset = open_labelled(
+        estimator, source, data_dir=data_dir, layout=layout, skip_unreadable=skip_unreadable
     )
     if classifies(estimator):
         figures = classification_figures(estimator, dataset)

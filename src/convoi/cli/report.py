@@ -58,19 +58,13 @@ def report(
     that most have. The file loads nothing from elsewhere.
     """
     check_writable(output, "--output")
-    from convoi.cli.samples import classifies, open_for_model
+    from convoi.cli.samples import open_labelled
     from convoi.estimators import load_estimator
     from convoi.estimators.reporting import write_report
 
     estimator = load_estimator(model, threads=threads)
-    dataset = open_for_model(
-        estimator,
-        source,
-        task="classification" if classifies(estimator) else "regression",
-        classes=estimator.classes_.tolist() if classifies(estimator) else None,
-        data_dir=data_dir,
-        layout=layout.value,
-        on_error="skip" if skip_unreadable else "raise",
+    dataset = open_labelled(
+        estimator, source, data_dir=data_dir, layout=layout, skip_unreadable=skip_unreadable
     )
     shown = _bounded(dataset)
     name = f"{model.name} on {Path(source).name}" if title is None else title

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from convoi.errors import DataError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import TypeAlias
 
     from typing_extensions import TypeIs
 
+    from convoi.cli.options import Layout
     from convoi.data import Dataset
     from convoi.estimators import (
         ImageClassifier,
@@ -50,6 +52,21 @@ def open_for_model(
         fit=model.pixel_format_.fit,
         **options,
     ).held_out
+
+
+def open_labelled(
+    model: Model, source: str, *, data_dir: Path | None, layout: Layout, skip_unreadable: bool
+) -> Dataset:
+    """Return the test set of a source, or all of it, with the model's kind of labels."""
+    return open_for_model(
+        model,
+        source,
+        task="classification" if classifies(model) else "regression",
+        classes=model.classes_.tolist() if classifies(model) else None,
+        data_dir=data_dir,
+        layout=layout.value,
+        on_error="skip" if skip_unreadable else "raise",
+    )
 
 
 def takes_series(model: Model) -> TypeIs[SeriesModel]:
