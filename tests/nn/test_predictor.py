@@ -9,6 +9,7 @@ import pytest
 import convoi.compiler
 from convoi import nn
 from convoi.nn.predictor import Predictor
+from convoi.nn.setting import Setting
 
 SAMPLES = np.zeros((1, 2), np.float32)
 
@@ -55,7 +56,7 @@ def programs(monkeypatch):
 
 @pytest.fixture
 def predictor():
-    return Predictor(nn.trace(nn.Dense(3), (2,)), np.dtype("float32"), 2, "high")
+    return Predictor(nn.trace(nn.Dense(3), (2,)), Setting(np.dtype("float32"), 2, "high"))
 
 
 def parameters(number):

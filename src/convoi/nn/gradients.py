@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convoi.compiler import TrainingProgram
-    from convoi.compiler.pipeline import Precision
     from convoi.graph import Graph
+    from convoi.nn.setting import Setting
     from convoi.ops import Loss
 
 __all__ = ["GradientProgram"]
@@ -23,13 +23,9 @@ __all__ = ["GradientProgram"]
 class GradientProgram:
     """Compiles the gradient of a loss when it is first asked for; keeps that of the last one."""
 
-    def __init__(
-        self, graph: Graph, dtype: np.dtype[Any], threads: int | None, precision: Precision
-    ) -> None:
+    def __init__(self, graph: Graph, setting: Setting) -> None:
         self._graph = graph
-        self._dtype = dtype
-        self._threads = threads
-        self._precision = precision
+        self._setting = setting
         self._lock = Lock()
         self._loss: Loss | None = None
         self._program: TrainingProgram | None = None
@@ -53,9 +49,9 @@ class GradientProgram:
                     self._graph,
                     loss,
                     None,
-                    dtype=self._dtype.name,
-                    threads=self._threads,
-                    precision=self._precision,
+                    dtype=self._setting.dtype.name,
+                    threads=self._setting.threads,
+                    precision=self._setting.precision,
                 )
                 self._loss, self._loaded = loss, None
             if self._loaded is not parameters:

@@ -18,8 +18,9 @@ from convoi.nn.initialize import initial_parameters
 from convoi.nn.losses import LossLike, check_sample_weight, check_target, loss_operation
 from convoi.nn.precision import check_precision
 from convoi.nn.predictor import Predictor
+from convoi.nn.setting import Setting
 from convoi.nn.sliding import predict_long
-from convoi.nn.summary import NetworkSummary, Setting, summarize
+from convoi.nn.summary import NetworkSummary, summarize
 from convoi.nn.trace import check_graph, check_input_shape, trace
 from convoi.nn.unequal import UnequalPredictor, UnequalSeries
 
@@ -125,23 +126,19 @@ class Network:
         kind = np.dtype(_dtype(dtype))
         if threads is not None:
             threads = check_integer(threads, "threads", "Network", minimum=1)
-        self._set_up(graph, kind, threads, check_precision(precision, "Network"))
+        self._set_up(graph, Setting(kind, threads, check_precision(precision, "Network")))
         if parameters is None:
             initial = initial_parameters(graph, random_state, kind)
         else:
             initial = check_parameters(parameters, graph, kind)
         self._parameters = frozen(initial)
 
-    def _set_up(
-        self, graph: Graph, dtype: np.dtype[Any], threads: int | None, precision: Precision
-    ) -> None:
+    def _set_up(self, graph: Graph, setting: Setting) -> None:
         self._graph = graph
-        self._dtype = dtype
-        self._threads = threads
-        self._precision = precision
-        self._predictor = Predictor(graph, dtype, threads, precision)
-        self._unequal = UnequalPredictor(graph, dtype, threads, precision)
-        self._gradients = GradientProgram(graph, dtype, threads, precision)
+        self._setting = setting
+        self._predictor = Predictor(graph, setting)
+        self._unequal = UnequalPredictor(graph, setting)
+        self._gradients = GradientProgram(graph, setting)
 
     @property
     def graph(self) -> Graph:
@@ -161,17 +158,17 @@ class Network:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of parameters and computations."""
-        return self._dtype
+        return self._setting.dtype
 
     @property
     def threads(self) -> int | None:
         """Number of threads; None leaves it to the process's processors."""
-        return self._threads
+        return self._setting.threads
 
     @property
     def precision(self) -> Precision:
         """How exactly convolutions are computed, "default" or "high"."""
-        return self._precision
+        return self._setting.precision
 
     @property
     def parameter_specs(self) -> Mapping[str, ParameterSpec]:
@@ -189,7 +186,7 @@ class Network:
 
     @parameters.setter
     def parameters(self, values: Mapping[str, ArrayLike]) -> None:
-        self._parameters = frozen(check_parameters(values, self._graph, self._dtype))
+        self._parameters = frozen(check_parameters(values, self._graph, self.dtype))
 
     def __call__(self, X: ArrayLike) -> NDArray[Any]:
         """Return the network's output for samples.
@@ -216,7 +213,7 @@ class Network:
         CompilationError
             If the network cannot be compiled for this processor.
         """
-        return self._predictor(check_samples(X, self.input_shape, self._dtype), self._parameters)
+        return self._predictor(check_samples(X, self.input_shape, self.dtype), self._parameters)
 
     def predict_unequal(
         self, series: Sequence[ArrayLike] | UnequalSeries
@@ -317,9 +314,7 @@ class Network:
             recording,
             part=part,
             out=out,
-            dtype=self._dtype,
-            threads=self._threads,
-            precision=self._precision,
+            setting=self._setting,
         )
 
     def loss_and_gradients(
@@ -380,11 +375,11 @@ class Network:
         """
         op = loss_operation(loss, "loss_and_gradients")
         seed = check_integer(seed, "seed", "loss_and_gradients", minimum=0, maximum=2**64 - 1)
-        samples = check_samples(X, self.input_shape, self._dtype)
+        samples = check_samples(X, self.input_shape, self.dtype)
         if len(samples) == 0:
             raise DataError("loss_and_gradients needs at least one sample. Got X with none.")
-        target = check_target(op, y, len(samples), self.output_shape, self._dtype)
-        weight = check_sample_weight(sample_weight, len(samples), self._dtype)
+        target = check_target(op, y, len(samples), self.output_shape, self.dtype)
+        weight = check_sample_weight(sample_weight, len(samples), self.dtype)
         return self._gradients(op, self._parameters, (samples, target, weight), seed)
 
     def summary(
@@ -429,10 +424,8 @@ class Network:
         size = check_integer(batch_size, "batch_size", "summary", minimum=1)
         check_flag(show, "show", "summary")
         timed = check_flag(measure, "measure", "summary")
-        setting = Setting(
-            self._dtype.name, self._dtype.itemsize, self._threads, self._precision, size
-        )
-        summary = summarize(self._graph, setting, self._parameters if timed else None)
+        measured = self._parameters if timed else None
+        summary = summarize(self._graph, self._setting, batch_size=size, measured=measured)
         if show:
             summary.show()
         return summary
@@ -481,12 +474,12 @@ class Network:
         size = check_integer(batch_size, "batch_size", "explain", minimum=1)
         kernels = explain_program(
             self._graph,
-            self._dtype.name,
+            self.dtype.name,
             training=check_flag(training, "training", "explain"),
-            winograd=self._precision == "default",
+            winograd=self.precision == "default",
             batch_size=size,
         )
-        threads = resolve_threads(self._threads, "explain")
+        threads = resolve_threads(self.threads, "explain")
         explanation = NetworkExplanation(tuple(kernels), training, size, threads)
         if show:
             explanation.show()
@@ -516,21 +509,21 @@ class Network:
         count = sum(array.size for array in self._parameters.values())
         return (
             f"<Network: {self.input_shape} to {self.output_shape}, {count} parameters, "
-            f"{self._dtype.name}>"
+            f"{self.dtype.name}>"
         )
 
     def __getstate__(self) -> dict[str, Any]:
         return {
             "graph": self._graph,
-            "dtype": self._dtype.name,
-            "threads": self._threads,
-            "precision": self._precision,
+            "dtype": self.dtype.name,
+            "threads": self.threads,
+            "precision": self.precision,
             "parameters": dict(self._parameters),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        dtype = np.dtype(state["dtype"])
-        self._set_up(state["graph"], dtype, state["threads"], state["precision"])
+        setting = Setting(np.dtype(state["dtype"]), state["threads"], state["precision"])
+        self._set_up(state["graph"], setting)
         self._parameters = frozen(state["parameters"])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Network:

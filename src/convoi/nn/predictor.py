@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convoi.compiler import InferenceProgram
-    from convoi.compiler.pipeline import Precision
     from convoi.graph import Graph
+    from convoi.nn.setting import Setting
 
 __all__ = ["Predictor"]
 
@@ -28,17 +28,13 @@ class Predictor:
     def __init__(
         self,
         graph: Graph,
-        dtype: np.dtype[Any],
-        threads: int | None,
-        precision: Precision,
+        setting: Setting,
         *,
         masked: bool = False,
     ) -> None:
         self._graph = graph
+        self._setting = setting
         self._masked = masked
-        self._dtype = dtype
-        self._threads = threads
-        self._precision = precision
         self._lock = Lock()
         self._program: InferenceProgram | None = None
         self._loaded: Mapping[str, NDArray[Any]] | None = None
@@ -70,9 +66,9 @@ class Predictor:
         if self._program is None or self._running:
             self._program = InferenceProgram(
                 self._graph,
-                dtype=self._dtype.name,
-                threads=self._threads,
-                precision=self._precision,
+                dtype=self._setting.dtype.name,
+                threads=self._setting.threads,
+                precision=self._setting.precision,
                 masked=self._masked,
             )
             self._loaded, self._running = None, 0

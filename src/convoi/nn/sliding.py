@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from convoi.compiler.pipeline import Precision
     from convoi.graph import Alignment
+    from convoi.nn.setting import Setting
 
 __all__ = ["predict_long"]
 
@@ -53,9 +53,7 @@ def predict_long(
     *,
     part: int | None,
     out: NDArray[Any] | None,
-    dtype: np.dtype[Any],
-    threads: int | None,
-    precision: Precision,
+    setting: Setting,
 ) -> NDArray[Any]:
     """Return the outputs for a recording; see :meth:`convoi.nn.Network.predict_long`."""
     alignment, least = _alignment(graph)
@@ -72,13 +70,13 @@ def predict_long(
     size = min(-(-size // stride) * stride, x.shape[1])
     positions = alignment.extent.of(x.shape[1])
     (output,) = graph.outputs
-    y = _output(out, (graph.shape(output)[0], positions), dtype)
+    y = _output(out, (graph.shape(output)[0], positions), setting.dtype)
     predictors: dict[int, Predictor] = {}
     for piece in _parts(x.shape[1], size, alignment):
         extent = piece.stop - piece.start
         if extent not in predictors:
             resized = resize(graph, (extent,))
-            predictors[extent] = Predictor(resized, dtype, threads, precision)
+            predictors[extent] = Predictor(resized, setting)
         found = predictors[extent](x[np.newaxis, :, piece.start : piece.stop], parameters)[0]
         kept = found[:, piece.first : piece.first + piece.count]
         y[:, piece.target : piece.target + piece.count] = kept

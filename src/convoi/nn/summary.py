@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from convoi.compiler.footprint import MemoryFootprint
-    from convoi.compiler.pipeline import Precision
     from convoi.graph import Graph, ReceptiveField
+    from convoi.nn.setting import Setting
     from convoi.ops import Array, Cost, Operation, Shape
 
-__all__ = ["LayerSummary", "NetworkSummary", "Setting", "summarize"]
+__all__ = ["LayerSummary", "NetworkSummary", "summarize"]
 
 
 @dataclass(frozen=True)
@@ -225,19 +225,12 @@ class NetworkSummary(Record):
         return f"{100 * self.multiply_adds / self.seconds / self.peak:.0f}"
 
 
-@dataclass(frozen=True)
-class Setting:
-    """How a network computes, as far as its costs depend on it."""
-
-    dtype: str
-    itemsize: int
-    threads: int | None
-    precision: Precision
-    batch_size: int
-
-
 def summarize(
-    graph: Graph, setting: Setting, measured: Mapping[str, Array] | None = None
+    graph: Graph,
+    setting: Setting,
+    *,
+    batch_size: int,
+    measured: Mapping[str, Array] | None = None,
 ) -> NetworkSummary:
     """Return the summary of a network's graph.
 
@@ -247,6 +240,8 @@ def summarize(
         The network.
     setting : Setting
         How it computes.
+    batch_size : int
+        Samples of the batch for which memory is planned and times are measured.
     measured : mapping of str to array, optional
         The parameters to measure times with; without them, nothing is compiled.
 
@@ -261,8 +256,10 @@ def summarize(
         training_footprint,
     )
 
-    seconds, peak = ({}, None) if measured is None else _measured(graph, setting, measured)
-    fields, size = receptive_fields(graph), setting.itemsize
+    seconds, peak = (
+        ({}, None) if measured is None else _measured(graph, setting, batch_size, measured)
+    )
+    fields, size = receptive_fields(graph), setting.dtype.itemsize
     costs = [(node, node.op.cost(*map(graph.shape, node.inputs))) for node in graph.nodes]
     layers = tuple(
         LayerSummary(
@@ -283,8 +280,8 @@ def summarize(
     )
     total = sum((cost for _, cost in costs), ops.Cost())
     sizes = {name: prod(spec.shape) for name, spec in graph.parameters.items()}
-    dtype, threads, precision = setting.dtype, setting.threads, setting.precision
-    planned = {"batch_size": setting.batch_size, "threads": threads, "precision": precision}
+    dtype, threads, precision = setting.dtype.name, setting.threads, setting.precision
+    planned = {"batch_size": batch_size, "threads": threads, "precision": precision}
     return NetworkSummary(
         layers,
         parameters=sum(sizes.values()),
@@ -302,19 +299,19 @@ def summarize(
 
 
 def _measured(
-    graph: Graph, setting: Setting, parameters: Mapping[str, Array]
+    graph: Graph, setting: Setting, batch_size: int, parameters: Mapping[str, Array]
 ) -> tuple[dict[str, float], float]:
     from convoi.compiler.peak import measured_peak  # noqa: PLC0415 - see summarize
     from convoi.compiler.timing import time_layers  # noqa: PLC0415
 
     seconds = time_layers(
         graph,
-        setting.dtype,
+        setting.dtype.name,
         parameters,
-        batch_size=setting.batch_size,
+        batch_size=batch_size,
         precision=setting.precision,
     )
-    return seconds, measured_peak(setting.dtype)
+    return seconds, measured_peak(setting.dtype.name)
 
 
 def _intensity(cost: Cost, itemsize: int) -> float:

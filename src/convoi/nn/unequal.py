@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from convoi.compiler.pipeline import Precision
+    from convoi.nn.setting import Setting
 
 __all__ = ["UnequalPredictor", "UnequalSeries", "padded_length"]
 
@@ -150,13 +150,9 @@ class UnequalSeries:
 class UnequalPredictor:
     """Programs of one network for all padded lengths, compiled when they are first needed."""
 
-    def __init__(
-        self, graph: Graph, dtype: np.dtype[Any], threads: int | None, precision: Precision
-    ) -> None:
+    def __init__(self, graph: Graph, setting: Setting) -> None:
         self._graph = graph
-        self._dtype = dtype
-        self._threads = threads
-        self._precision = precision
+        self._setting = setting
         self._predictors: dict[int, Predictor] = {}
 
     def __call__(
@@ -196,10 +192,7 @@ class UnequalPredictor:
     def _predictor(self, positions: int) -> Predictor:
         if positions not in self._predictors:
             graph = resize(self._graph, (positions,))
-            self._predictors.setdefault(
-                positions,
-                Predictor(graph, self._dtype, self._threads, self._precision, masked=True),
-            )
+            self._predictors.setdefault(positions, Predictor(graph, self._setting, masked=True))
         return self._predictors[positions]
 
 
