@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convoi.checks import check_integer
-from convoi.compiler import InferenceProgram
 from convoi.nn.losses import loss_operation
+from convoi.nn.setting import Setting
 from convoi.training.labelled import LabelledSamples
 from convoi.training.objective import Objective
+from convoi.training.programs import SEPARATE, Programs
 from convoi.training.samples import read_batches
 from convoi.training.unequal import UnequalInference
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from convoi.compiler.pipeline import Precision
+    from convoi.compiler import InferenceProgram
     from convoi.graph import Graph
     from convoi.nn.losses import LossLike
     from convoi.nn.network import Network
@@ -88,7 +89,10 @@ def evaluate(
         threads = check_integer(threads, "threads", owner, minimum=1)
     objective = Objective.of(network, loss_operation(loss, owner), owner)
     data = LabelledSamples.of(network, objective, X, y, sample_weight, owner=owner)
-    evaluator = Evaluator.of(network, objective, data, size, threads, precision=network.precision)
+    setting = Setting(
+        network.dtype, network.threads if threads is None else threads, network.precision
+    )
+    evaluator = Evaluator.of(network, objective, data, size, setting)
     return evaluator.measure(network.parameters)
 
 
@@ -120,22 +124,15 @@ class Evaluator:
         objective: Objective,
         data: LabelledSamples,
         batch_size: int,
-        threads: int | None,
+        setting: Setting,
         *,
-        precision: Precision,
-        compile_network: Callable[..., InferenceProgram] = InferenceProgram,
+        programs: Programs = SEPARATE,
     ) -> Evaluator:
-        """Return the evaluator of a network, whose program comes from ``compile_network``."""
+        """Return the evaluator of a network, whose program comes from ``programs``."""
         unequal = data.lengths is not None
 
         def build(graph: Graph) -> InferenceProgram:
-            return compile_network(
-                graph,
-                dtype=network.dtype.name,
-                threads=network.threads if threads is None else threads,
-                precision=precision,
-                masked=unequal,
-            )
+            return programs.inference(graph, setting, masked=unequal)
 
         program = UnequalInference(network.graph, build) if unequal else build(network.graph)
         return cls(program, data.metrics(objective), data, batch_size)

@@ -13,6 +13,7 @@ from convoi.checks import check_integer, check_real, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError
 from convoi.nn.network import Network
 from convoi.nn.precision import check_precision
+from convoi.nn.setting import Setting
 from convoi.nn.unequal import UnequalSeries, padded_length
 from convoi.ops import BatchNorm
 from convoi.training.augment import as_augment
@@ -71,16 +72,15 @@ def checked_method(
     )
 
 
-def checked_threads(threads: int | None, network: Network) -> int | None:
-    """Return the number of threads, the network's if none is given."""
-    return (
-        network.threads if threads is None else check_integer(threads, "threads", OWNER, minimum=1)
+def checked_setting(network: Network, threads: int | None, precision: Precision | None) -> Setting:
+    """Return how to compute; what is not given is as the network does it."""
+    if threads is not None:
+        threads = check_integer(threads, "threads", OWNER, minimum=1)
+    return Setting(
+        network.dtype,
+        network.threads if threads is None else threads,
+        network.precision if precision is None else check_precision(precision, OWNER),
     )
-
-
-def checked_precision(precision: Precision | None, network: Network) -> Precision:
-    """Return how exactly to compute, as the network does if nothing is given."""
-    return network.precision if precision is None else check_precision(precision, OWNER)
 
 
 def check_callbacks(callbacks: Sequence[Callback]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convoi.compiler import InferenceProgram, TrainingProgram
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from convoi.compiler import UpdateRule
-    from convoi.compiler.pipeline import Precision
     from convoi.graph import Graph
+    from convoi.nn.setting import Setting
     from convoi.ops import Loss
 
 __all__ = ["SEPARATE", "Programs", "SharedPrograms"]
@@ -26,11 +27,9 @@ class Programs:
         graph: Graph,
         loss: Loss,
         rule: UpdateRule,
+        setting: Setting,
         *,
         augment: bool,
-        dtype: str,
-        threads: int | None,
-        precision: Precision,
         masked: bool,
     ) -> TrainingProgram:
         """Return a program that takes the steps of a run."""
@@ -39,18 +38,20 @@ class Programs:
             loss,
             rule,
             augment=augment,
-            dtype=dtype,
-            threads=threads,
-            precision=precision,
+            dtype=setting.dtype.name,
+            threads=setting.threads,
+            precision=setting.precision,
             masked=masked,
         )
 
-    def inference(
-        self, graph: Graph, *, dtype: str, threads: int | None, precision: Precision, masked: bool
-    ) -> InferenceProgram:
+    def inference(self, graph: Graph, setting: Setting, *, masked: bool) -> InferenceProgram:
         """Return a program that predicts."""
         return InferenceProgram(
-            graph, dtype=dtype, threads=threads, precision=precision, masked=masked
+            graph,
+            dtype=setting.dtype.name,
+            threads=setting.threads,
+            precision=setting.precision,
+            masked=masked,
         )
 
 
@@ -73,37 +74,26 @@ class SharedPrograms(Programs):
         graph: Graph,
         loss: Loss,
         rule: UpdateRule,
+        setting: Setting,
         *,
         augment: bool,
-        dtype: str,
-        threads: int | None,
-        precision: Precision,
         masked: bool,
     ) -> TrainingProgram:
         """Return a program that takes the steps of a run."""
-        key = (repr(graph), loss, rule, augment, dtype, precision, masked)
+        single = replace(setting, threads=1)
+        key = (repr(graph), loss, rule, single, augment, masked)
         with self._lock:
             if key not in self._training:
                 self._training[key] = super().training(
-                    graph,
-                    loss,
-                    rule,
-                    augment=augment,
-                    dtype=dtype,
-                    threads=1,
-                    precision=precision,
-                    masked=masked,
+                    graph, loss, rule, single, augment=augment, masked=masked
                 )
-            return self._training[key].sibling(threads)
+            return self._training[key].sibling(setting.threads)
 
-    def inference(
-        self, graph: Graph, *, dtype: str, threads: int | None, precision: Precision, masked: bool
-    ) -> InferenceProgram:
+    def inference(self, graph: Graph, setting: Setting, *, masked: bool) -> InferenceProgram:
         """Return a program that predicts."""
-        key = (repr(graph), dtype, precision, masked)
+        single = replace(setting, threads=1)
+        key = (repr(graph), single, masked)
         with self._lock:
             if key not in self._inference:
-                self._inference[key] = super().inference(
-                    graph, dtype=dtype, threads=1, precision=precision, masked=masked
-                )
-            return self._inference[key].sibling(threads)
+                self._inference[key] = super().inference(graph, single, masked=masked)
+            return self._inference[key].sibling(setting.threads)

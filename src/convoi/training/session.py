@@ -27,8 +27,7 @@ from convoi.training.preparation import (
     check_network,
     checked_augment,
     checked_method,
-    checked_precision,
-    checked_threads,
+    checked_setting,
     digest,
     divide,
     monitored_figure,
@@ -130,8 +129,7 @@ def train(  # noqa: PLR0917 - a run, and what it shares
         augment=checked_augment(request.augment, network, X),
     )
     size = check_integer(request.batch_size, "batch_size", OWNER, minimum=1)
-    workers = checked_threads(request.threads, network)
-    exactness = checked_precision(request.precision, network)
+    setting = checked_setting(network, request.threads, request.precision)
     stopping = as_early_stopping(request.early_stopping, OWNER)
     saved = as_checkpoint(request.checkpoint, OWNER)
     snapshot = snapshot_to_resume(saved, resume=check_flag(request.resume, "resume", OWNER))
@@ -141,15 +139,7 @@ def train(  # noqa: PLR0917 - a run, and what it shares
     data, validation = _samples(network, objective, X, y, request, seed)
     evaluator = None
     if validation is not None:
-        evaluator = Evaluator.of(
-            network,
-            objective,
-            validation,
-            size,
-            workers,
-            precision=exactness,
-            compile_network=programs.inference,
-        )
+        evaluator = Evaluator.of(network, objective, validation, size, setting, programs=programs)
     order = Order(seed, data.rows, size, padded_lengths(data))
     check_batches(network, order)
     monitor = monitored_figure(stopping, objective, validated=validation is not None)
@@ -159,10 +149,8 @@ def train(  # noqa: PLR0917 - a run, and what it shares
             graph,
             objective.loss,
             method.optimizer.update_rule(),
+            setting,
             augment=isinstance(method.augment, Augment),
-            dtype=network.dtype.name,
-            threads=workers,
-            precision=exactness,
             masked=data.lengths is not None,
         )
 
@@ -175,7 +163,7 @@ def train(  # noqa: PLR0917 - a run, and what it shares
         "data": data.fingerprint(),
         "validation_data": "none" if validation is None else validation.fingerprint(),
         "batch_size": str(size),
-        "precision": exactness,
+        "precision": setting.precision,
         "early_stopping": repr(stopping),
         "loss": repr(objective.loss),
         **{field.name: repr(getattr(method, field.name)) for field in fields(method)},
