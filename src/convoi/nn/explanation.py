@@ -9,8 +9,10 @@ from convoi.nn.records import Record
 
 if TYPE_CHECKING:
     from convoi.compiler.explaining import KernelExplanation
+    from convoi.graph import Graph
+    from convoi.nn.setting import Setting
 
-__all__ = ["NetworkExplanation"]
+__all__ = ["NetworkExplanation", "explain_network"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,3 +81,22 @@ class NetworkExplanation(Record):
             f"segment together. A batch of {self.batch_size} makes {least} to {most} convoys of a",
             f"segment; {self.threads} threads share them.",
         ]
+
+
+def explain_network(
+    graph: Graph, setting: Setting, *, training: bool, batch_size: int
+) -> NetworkExplanation:
+    """Return which kernels compute a network's graph on this machine; nothing is compiled."""
+    # Deferred, because compiling needs llvmlite and describing a network does not.
+    from convoi.compiler.explaining import explain_program  # noqa: PLC0415
+    from convoi.runtime.threads import resolve_threads  # noqa: PLC0415
+
+    kernels = explain_program(
+        graph,
+        setting.dtype.name,
+        training=training,
+        winograd=setting.precision == "default",
+        batch_size=batch_size,
+    )
+    threads = resolve_threads(setting.threads, "explain")
+    return NetworkExplanation(tuple(kernels), training, batch_size, threads)

@@ -1,27 +1,23 @@
-"""Networks: a graph with parameters, compiled when it is first used."""
+"""Networks: graphs with parameters, compiled when they are first used."""
 
 from __future__ import annotations
 
-import copy
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from convoi.checks import check_choice, check_flag, check_integer, refusal
-from convoi.errors import ArgumentError, ArgumentTypeError, DataError
-from convoi.graph import INPUT, Graph
-from convoi.nn.arrays import check_parameters, check_samples, frozen
-from convoi.nn.explanation import NetworkExplanation
+from convoi.checks import check_choice, check_integer
+from convoi.errors import DataError
+from convoi.nn.arrays import check_parameters, check_samples
 from convoi.nn.gradients import GradientProgram
 from convoi.nn.initialize import initial_parameters
 from convoi.nn.losses import LossLike, check_sample_weight, check_target, loss_operation
+from convoi.nn.parametrized import ParametrizedGraph
 from convoi.nn.precision import check_precision
 from convoi.nn.predictor import Predictor
 from convoi.nn.setting import Setting
 from convoi.nn.sliding import predict_long
-from convoi.nn.summary import NetworkSummary, summarize
-from convoi.nn.trace import check_graph, check_input_shape, trace
+from convoi.nn.trace import as_graph
 from convoi.nn.unequal import UnequalPredictor, UnequalSeries
 
 if TYPE_CHECKING:
@@ -31,15 +27,15 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from convoi.compiler.pipeline import Precision
+    from convoi.graph import Graph
     from convoi.nn.layers import Layer
-    from convoi.ops import ParameterSpec, Shape
 
 __all__ = ["Network", "load"]
 
 RandomState: TypeAlias = int | np.random.SeedSequence | np.random.Generator | np.random.RandomState
 
 
-class Network:
+class Network(ParametrizedGraph):
     """A network for inputs of one shape.
 
     Parameters
@@ -122,71 +118,24 @@ class Network:
         precision: Precision = "default",
         parameters: Mapping[str, ArrayLike] | None = None,
     ) -> None:
-        graph = _graph(layers, input_shape)
+        graph = as_graph(layers, input_shape)
         kind = np.dtype(_dtype(dtype))
         if threads is not None:
             threads = check_integer(threads, "threads", "Network", minimum=1)
-        self._set_up(graph, Setting(kind, threads, check_precision(precision, "Network")))
+        setting = Setting(kind, threads, check_precision(precision, "Network"))
         if parameters is None:
             initial = initial_parameters(graph, random_state, kind)
         else:
             initial = check_parameters(parameters, graph, kind)
-        self._parameters = frozen(initial)
+        super().__init__(graph, setting, initial)
 
-    def _set_up(self, graph: Graph, setting: Setting) -> None:
-        self._graph = graph
-        self._setting = setting
+    def _set_up(
+        self, graph: Graph, setting: Setting, parameters: Mapping[str, NDArray[Any]]
+    ) -> None:
+        super()._set_up(graph, setting, parameters)
         self._predictor = Predictor(graph, setting)
         self._unequal = UnequalPredictor(graph, setting)
         self._gradients = GradientProgram(graph, setting)
-
-    @property
-    def graph(self) -> Graph:
-        """The operations."""
-        return self._graph
-
-    @property
-    def input_shape(self) -> Shape:
-        """Shape of one sample."""
-        return self._graph.shape(INPUT)
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of what the network makes of one sample."""
-        return self._graph.shape(self._graph.outputs[0])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of parameters and computations."""
-        return self._setting.dtype
-
-    @property
-    def threads(self) -> int | None:
-        """Number of threads; None leaves it to the process's processors."""
-        return self._setting.threads
-
-    @property
-    def precision(self) -> Precision:
-        """How exactly convolutions are computed, "default" or "high"."""
-        return self._setting.precision
-
-    @property
-    def parameter_specs(self) -> Mapping[str, ParameterSpec]:
-        """Shape, kind and fan-in of every parameter by name, in the order of the layers."""
-        return MappingProxyType(dict(self._graph.parameters))
-
-    @property
-    def parameters(self) -> dict[str, NDArray[Any]]:
-        """All parameters by name, as read-only arrays; assignable as a whole.
-
-        Assigning checks that exactly the network's parameters are given, with their shapes, and
-        copies them. It raises ArgumentError, ArgumentTypeError or ShapeError if they are not.
-        """
-        return dict(self._parameters)
-
-    @parameters.setter
-    def parameters(self, values: Mapping[str, ArrayLike]) -> None:
-        self._parameters = frozen(check_parameters(values, self._graph, self.dtype))
 
     def __call__(self, X: ArrayLike) -> NDArray[Any]:
         """Return the network's output for samples.
@@ -382,153 +331,12 @@ class Network:
         weight = check_sample_weight(sample_weight, len(samples), self.dtype)
         return self._gradients(op, self._parameters, (samples, target, weight), seed)
 
-    def summary(
-        self, *, show: bool = True, batch_size: int = 128, measure: bool = False
-    ) -> NetworkSummary:
-        """Return what the layers are and what they cost, and print it as a table.
-
-        Parameters
-        ----------
-        show : bool
-            Whether the table is printed.
-        batch_size : int
-            Samples of the batch for which memory is planned and times are measured; counts and
-            times are per sample.
-        measure : bool
-            Whether the time of each layer is measured on one thread, and compared with the most
-            multiply-adds per second that a core can do. Without it, nothing is compiled.
-
-        Returns
-        -------
-        NetworkSummary
-            A record per layer, and the totals: parameters, connections, multiply-adds, bytes,
-            arithmetic intensity, receptive field, planned memory and measured times.
-
-        Raises
-        ------
-        ArgumentError, ArgumentTypeError
-            If the batch size is no positive integer, or a flag no bool.
-
-        Examples
-        --------
-        >>> from convoi import Network, nn
-        >>> network = Network(nn.Sequential(nn.Conv(8, 3), nn.ReLU()), input_shape=(1, 8, 8))
-        >>> summary = network.summary(show=False)
-        >>> summary
-        <NetworkSummary: 2 layers, 80 parameters, 2,592 multiply-adds>
-        >>> summary.layers[0].output_shape
-        (8, 6, 6)
-        >>> summary.layers[0].receptive_field.size
-        (3, 3)
-        """
-        size = check_integer(batch_size, "batch_size", "summary", minimum=1)
-        check_flag(show, "show", "summary")
-        timed = check_flag(measure, "measure", "summary")
-        measured = self._parameters if timed else None
-        summary = summarize(self._graph, self._setting, batch_size=size, measured=measured)
-        if show:
-            summary.show()
-        return summary
-
-    def explain(
-        self, *, show: bool = True, training: bool = False, batch_size: int = 128
-    ) -> NetworkExplanation:
-        """Return which kernel computes each layer on this machine and why, and print it.
-
-        Parameters
-        ----------
-        show : bool
-            Whether the table is printed.
-        training : bool
-            Whether a step of training (with cross-entropy) is explained, or predictions.
-        batch_size : int
-            Samples of the batch that threads share.
-
-        Returns
-        -------
-        NetworkExplanation
-            A record per kernel: its kind, Winograd form, register tile and vector width, what is
-            fused with it, the samples that pass it together, the costs of the candidates by the
-            cost model, in cycles, and the reason of the choice. Nothing is compiled.
-
-        Raises
-        ------
-        ArgumentError, ArgumentTypeError
-            If the batch size is no positive integer, or a flag no bool; in training also if the
-            network is none for cross-entropy.
-
-        Examples
-        --------
-        >>> from convoi import Network, nn
-        >>> layers = nn.Sequential(nn.Conv(16, 3), nn.ReLU(), nn.Conv(16, 3))
-        >>> network = Network(layers, input_shape=(3, 32, 32))
-        >>> explanation = network.explain(show=False)
-        >>> [kernel.form for kernel in explanation.kernels if kernel.layer == "2"]
-        ['F(4,3)']
-        """
-        # Deferred, because compiling needs llvmlite and describing a network does not.
-        from convoi.compiler.explaining import explain_program  # noqa: PLC0415
-        from convoi.runtime.threads import resolve_threads  # noqa: PLC0415
-
-        check_flag(show, "show", "explain")
-        size = check_integer(batch_size, "batch_size", "explain", minimum=1)
-        kernels = explain_program(
-            self._graph,
-            self.dtype.name,
-            training=check_flag(training, "training", "explain"),
-            winograd=self.precision == "default",
-            batch_size=size,
-        )
-        threads = resolve_threads(self.threads, "explain")
-        explanation = NetworkExplanation(tuple(kernels), training, size, threads)
-        if show:
-            explanation.show()
-        return explanation
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to a file that :func:`convoi.load` reads.
-
-        The file is in the safetensors format, with the graph as metadata. It appears as a whole
-        or, in case of an error, not at all.
-
-        Parameters
-        ----------
-        path : str or PathLike
-            The file; an existing one is replaced.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written.
-        """
-        from convoi.nn.model_file import write_model  # noqa: PLC0415 - loads safetensors
-
-        write_model(path, self._graph, self._parameters)
-
     def __repr__(self) -> str:
         count = sum(array.size for array in self._parameters.values())
         return (
             f"<Network: {self.input_shape} to {self.output_shape}, {count} parameters, "
             f"{self.dtype.name}>"
         )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            "graph": self._graph,
-            "dtype": self.dtype.name,
-            "threads": self.threads,
-            "precision": self.precision,
-            "parameters": dict(self._parameters),
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        setting = Setting(np.dtype(state["dtype"]), state["threads"], state["precision"])
-        self._set_up(state["graph"], setting)
-        self._parameters = frozen(state["parameters"])
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
-        # Graph and arrays are immutable: a copy may share them.
-        return copy.copy(self)
 
 
 def load(
@@ -581,22 +389,6 @@ def load(
         threads=threads,
         precision=precision,
     )
-
-
-def _graph(layers: object, input_shape: object) -> Graph:
-    """Return the graph of a network, checked to be one."""
-    if not isinstance(layers, Graph):
-        if input_shape is None:
-            raise ArgumentTypeError(
-                "The 'input_shape' parameter of Network is needed with layers: the shape of one "
-                "sample, (channels, *spatial)."
-            )
-        return trace(layers, input_shape)  # type: ignore[arg-type]  # trace checks them
-    shape = check_graph(layers).shape(INPUT)
-    if input_shape is not None and check_input_shape(input_shape) != shape:
-        expectation = f"{shape}, as in the graph, or be left out"
-        raise ArgumentError(refusal("input_shape", "Network", expectation, input_shape))
-    return layers
 
 
 def _dtype(value: object) -> Literal["float32", "float64"]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from convoi.nn.layers.base import Layer
     from convoi.ops import Shape
 
-__all__ = ["check_graph", "check_input_shape", "trace"]
+__all__ = ["as_graph", "check_graph", "check_input_shape", "trace"]
 
 MAX_RANK = 3
 
@@ -63,6 +63,30 @@ def trace(layer: Layer, input_shape: Sequence[int]) -> Graph:
     except LocatedError as error:
         raise ShapeError(str(error)) from None
     return check_graph(Graph({INPUT: shape}, tuple(record.nodes), (output,), record.parameters))
+
+
+def as_graph(layers: object, input_shape: object) -> Graph:
+    """Return the graph of a network from its layers, or from a graph after checks.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        If it is neither, or the shape of a sample is missing or another one.
+    ShapeError
+        If a layer cannot take its input.
+    """
+    if not isinstance(layers, Graph):
+        if input_shape is None:
+            raise ArgumentTypeError(
+                "The 'input_shape' parameter of Network is needed with layers: the shape of one "
+                "sample, (channels, *spatial)."
+            )
+        return trace(layers, input_shape)  # type: ignore[arg-type]  # trace checks them
+    shape = check_graph(layers).shape(INPUT)
+    if input_shape is not None and check_input_shape(input_shape) != shape:
+        expectation = f"{shape}, as in the graph, or be left out"
+        raise ArgumentError(refusal("input_shape", "Network", expectation, input_shape))
+    return layers
 
 
 def check_graph(graph: Graph) -> Graph:
