@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ ALPHAS = tuple(np.logspace(-3, 3, 10).tolist())
 """The strengths of regularisation that the authors of Rocket choose from."""
 
 
-class _RidgeClassifier(ClassifierMixin, BaseEstimator):
+class _RidgeClassifier(ClassifierMixin, BaseEstimator, ABC):
     """Base of the classifiers: features, scaled, and ridge regression on the classes."""
 
     pipeline_: Pipeline
@@ -113,9 +114,9 @@ class _RidgeClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         return tags
 
+    @abstractmethod
     def _features(self) -> Any:  # noqa: ANN401 - any transformer
         """Return the transformer, not fitted."""
-        raise NotImplementedError
 
 
 class FeaturesClassifier(_RidgeClassifier):

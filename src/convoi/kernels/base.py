@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -54,7 +55,7 @@ class CallArguments:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class Kernel(ABC):
     """A function of machine code, specified completely by its attributes.
 
     The native function is ``kernel(pointers, first, count, fresh, begin, end)``: it handles
@@ -69,9 +70,9 @@ class Kernel:
     in_place: ClassVar[bool] = False
     """Whether the output may be the buffer of an input, so that pointers may be equal."""
 
+    @abstractmethod
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the body of the function; the caller adds the return."""
-        raise NotImplementedError
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""

@@ -10,6 +10,7 @@ Backward, dx is cleared and windows add to it in scan order.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -115,26 +116,28 @@ def each_interval(
 
 @dataclass(frozen=True)
 class _IntervalKernel(Kernel):
-    """The loop over samples; `seeded` kernels have the seed before their output."""
+    """The loop over samples; kernels with a stream have the seed before their output."""
 
     @property
+    @abstractmethod
     def layouts(self) -> tuple[Layout, ...]:
         """How the activations lie, the output last."""
-        raise NotImplementedError
 
     @property
-    def seeded(self) -> bool:
-        """Whether windows depend on the sample."""
-        return False
+    def stream(self) -> int | None:
+        """Number of the source of random numbers; None: windows do not depend on the sample."""
+        return None
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
-        return len(self.layouts) + self.seeded
+        return len(self.layouts) + (self.stream is not None)
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loop over samples."""
         *inputs, output = pointers
-        keys = SampleKeys(f, inputs.pop(), self.stream, call) if self.seeded else None
+        keys = None
+        if self.stream is not None:
+            keys = SampleKeys(f, inputs.pop(), self.stream, call)
         activations = list(zip((*inputs, output), self.layouts, strict=True))
 
         def one(i: Index, _: list[Value]) -> None:
@@ -143,16 +146,11 @@ class _IntervalKernel(Kernel):
 
         f.loop(call.count, one)
 
-    @property
-    def stream(self) -> int:
-        """Number of the source of random numbers."""
-        raise NotImplementedError
-
+    @abstractmethod
     def sample(
         self, f: Function, samples: Sequence[Sample], key: tuple[Value, Value] | None
     ) -> None:
         """Emit the work on one sample."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -234,14 +232,9 @@ class _MaxKernel(_IntervalKernel):
     """None: the intervals are adaptive."""
 
     @property
-    def seeded(self) -> bool:
-        """Whether windows depend on the sample."""
-        return self.fraction is not None and self.fraction.stream is not None
-
-    @property
-    def stream(self) -> int:
-        """Number of the source of random numbers."""
-        return (self.fraction.stream or 0) if self.fraction else 0
+    def stream(self) -> int | None:
+        """Number of the source of random numbers; None: windows do not depend on the sample."""
+        return None if self.fraction is None else self.fraction.stream
 
     def bounds(
         self, f: Function, inputs: Layout, outputs: Layout, key: tuple[Value, Value] | None

@@ -7,6 +7,7 @@ loss of a batch is the sum of its losses.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -86,14 +87,15 @@ class _Loss(Kernel):
 
         f.loop(call.count, one)
 
+    @abstractmethod
     def _terms(self) -> int:
         """Return the number of terms of the mean."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _target(self, f: Function, pointer: Value, sample: Index) -> Value:
         """Return the address of a sample's target."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _emit_sample(
         self, f: Function, addresses: tuple[Value, Value, Value | None], share: Value
     ) -> Value:
@@ -102,7 +104,6 @@ class _Loss(Kernel):
         The addresses are those of prediction, target and gradient; the share is what the sum is
         to be multiplied by.
         """
-        raise NotImplementedError
 
     def _layouts(self) -> list[Layout]:
         """Return the layouts of the prediction and of the gradient, if there is one."""

@@ -25,6 +25,7 @@ transform for time series classification", KDD 2021.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -101,7 +102,7 @@ class _Block:
     """Bits of those that need none."""
 
 
-class _Emitter(SeriesEmitter):
+class _Emitter(SeriesEmitter, ABC):
     """The parts of the kernel's body."""
 
     def series(self, number: Value) -> None:
@@ -131,9 +132,9 @@ class _Emitter(SeriesEmitter):
     def prepare(self, stage: _Stage) -> None:
         """Do what a dilation needs before its blocks."""
 
+    @abstractmethod
     def block(self, stage: _Stage, block: _Block) -> None:
         """Convolve a block with all kernels and count."""
-        raise NotImplementedError
 
     def _clear(self, output: Value, features: Value) -> None:
         f, lanes = self.f, self.lanes

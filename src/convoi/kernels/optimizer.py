@@ -12,6 +12,7 @@ regularization", 2019.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -166,18 +167,19 @@ class _Step(_Pass):
     of the weight decay for each granule, in the dtype) and ``hyper``.
     """
 
+    @abstractmethod
     def slots(self) -> int:
         """Return how many arenas the optimiser remembers between steps."""
-        raise NotImplementedError
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
         return 4 + self.slots()
 
+    @abstractmethod
     def constants(self, f: Function, hyper: Value) -> tuple[Value, ...]:
         """Return what the rule needs, the same for all parameters."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rule(  # noqa: PLR0917 - the symbols of the formula
         self,
         f: Function,
@@ -188,7 +190,6 @@ class _Step(_Pass):
         slots: Sequence[Value],
     ) -> tuple[Value, ...]:
         """Return the parameters and the slots after the step."""
-        raise NotImplementedError
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loop over granules."""

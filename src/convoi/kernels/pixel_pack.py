@@ -6,6 +6,7 @@ type, and what a stride leaves between neighbours is moved out of the way.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 from convoi.codegen.types import (
@@ -82,7 +83,7 @@ class Packed(Protocol):
         """Elements of a vector."""
 
 
-class Packer:
+class Packer(ABC):
     """Emits the copying of a block's input to scratch memory."""
 
     kernel: Packed
@@ -103,9 +104,9 @@ class Packer:
         self.is_contiguous = self.truth(GRID.contiguous)
 
     @property
+    @abstractmethod
     def pitch(self) -> Index:
         """Elements from one row of scratch memory to the next."""
-        raise NotImplementedError
 
     def word(self, number: int, type_: Scalar = I64) -> Value:
         """Return a word of the grid."""

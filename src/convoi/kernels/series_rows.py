@@ -11,6 +11,7 @@ int64 words that the host fills in.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -79,9 +80,9 @@ class SeriesKernel(Kernel):
         f.loop(f.add(call.first, call.count), lambda i, _: series(f.value(i)), start=call.first)
         restore()
 
+    @abstractmethod
     def emitter(self, f: Function, pointers: Sequence[Value]) -> Callable[[Value], None]:
         """Return what emits the code for the series of a number."""
-        raise NotImplementedError
 
 
 class SeriesEmitter:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -243,9 +244,9 @@ class _Sampled(Kernel):
         return m.mul(uniform, total), total
 
     @property
+    @abstractmethod
     def outputs(self) -> tuple[int, ...]:
         """Output positions of each axis."""
-        raise NotImplementedError
 
     def each(
         self,
