@@ -7,6 +7,7 @@ each step, as :class:`~convoi.compiler.StepSettings` (the numbers).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -18,7 +19,7 @@ __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "as_optimizer"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimizer:
+class Optimizer(ABC):
     """Base of the optimisers, and what all of them can do.
 
     Attributes
@@ -43,10 +44,11 @@ class Optimizer:
         if self.clip_norm is not None:
             check_real(self.clip_norm, "clip_norm", owner, minimum=0, exclude_minimum=True)
 
+    @abstractmethod
     def update_rule(self) -> UpdateRule:
         """Return what the compiled step depends on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step_settings(self, step: int, learning_rate: float) -> StepSettings:
         """Return the numbers of one step.
 
@@ -62,7 +64,6 @@ class Optimizer:
         StepSettings
             What a training program's ``step`` takes.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ as fractions of it, so that a schedule fits runs of any length.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from convoi.checks import check_real, refusal
@@ -16,9 +17,10 @@ __all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "StepDecay", "as_schedu
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class Schedule(ABC):
     """Base of the schedules; derive a frozen dataclass from it to make another one."""
 
+    @abstractmethod
     def learning_rate(self, step: int, total_steps: int, peak: float = 1.0) -> float:
         """Return the learning rate of one step.
 
@@ -36,7 +38,6 @@ class Schedule:
         float
             Proportional to ``peak``.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +62,9 @@ class _WarmUp(Schedule):
             return peak * (step + 1) / (warm_steps + 1)
         return peak * self._factor(step - warm_steps, total_steps - warm_steps)
 
+    @abstractmethod
     def _factor(self, step: int, total_steps: int) -> float:
         """Return the part of the peak, with steps counted after the rise."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ _RESERVED = {INPUT, TARGET, WEIGHT, SEED}
 """Names that a graph's inputs have, in a network or while it is trained."""
 
 
-class Layer:
+class Layer(ABC):
     """Base of all layers.
 
     A layer describes a part of a network and holds no parameters: the same object may stand at
@@ -54,6 +55,7 @@ class Layer:
     ['0.expand.weight', '0.expand.bias']
     """
 
+    @abstractmethod
     def trace(self, tracer: Tracer, value: str) -> str:
         """Add the operations of this layer to a graph.
 
@@ -74,7 +76,6 @@ class Layer:
         ShapeError
             If the layer cannot take an input of this shape.
         """
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         return written(self, *described(self))
