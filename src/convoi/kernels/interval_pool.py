@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.pool import (
     Shared,
-    clear_all,
-    contribute,
     give_to_maxima,
     largest_values,
     one_over_taps,
     sum_taps,
 )
+from convoi.kernels.pooling import clear_all, contribute
 from convoi.kernels.random_bits import SampleKeys, number_bits
 from convoi.kernels.spans import Sample
 from convoi.kernels.windows import BLOCKS, Elements, Window, each_block, fold

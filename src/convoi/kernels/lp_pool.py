@@ -9,26 +9,24 @@ with no gradient where y is zero. Padding counts as zero. The powers of p = 1 an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import Value, constant
-from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.pool import clear_rest, contribute
-from convoi.kernels.spans import Sample, each_sample
+from convoi.kernels.pooling import WindowKernel, contribute
 from convoi.kernels.vector_math import VectorMath
-from convoi.kernels.windows import Elements, Window, Windows, each_window, fold, reduce_taps, tree
+from convoi.kernels.windows import Elements, Window, Windows, fold, reduce_taps, tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convoi.codegen.builder import Function
     from convoi.codegen.types import Index
     from convoi.kernels.layout import Layout, Pair
+    from convoi.kernels.spans import Sample
 
 
 @dataclass(frozen=True)
-class LpPool(Kernel):
+class LpPool(WindowKernel):
     """The p-norm of each window."""
 
     arguments: ClassVar[tuple[str, ...]] = ("x", "y")
@@ -40,29 +38,26 @@ class LpPool(Kernel):
     padding: tuple[Pair, ...]
     p: float = 2.0
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over samples and windows."""
-        windows = Windows((self.x,), (self.y,), self.size, self.stride, self.padding, _work(self.p))
+    @property
+    def windows(self) -> Windows:
+        """The windows over x, one for each position of y."""
+        return replace(self.over((self.x,), (self.y,)), work=_work(self.p))
+
+    def emit_window(
+        self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
+    ) -> None:
+        """Emit the norm of a window."""
+        x, y = samples
+        f, zero = x.f, constant(self.x.vector, 0)
         m = VectorMath(f, self.x.vector)
-        zero = constant(self.x.vector, 0)
 
-        def one(x: Sample, y: Sample) -> None:
-            def pool(window: Window, element: Index, blocks: int) -> None:
-                def powers(taps: list[Elements]) -> list[Value]:
-                    values = [
-                        [x.load(f.add(t, element), b) for (t,) in taps] for b in range(blocks)
-                    ]
-                    return [
-                        tree([self._power(m, value) for value in block], f.fadd) for block in values
-                    ]
+        def powers(taps: list[Elements]) -> list[Value]:
+            values = [[x.load(f.add(t, element), b) for (t,) in taps] for b in range(blocks)]
+            return [tree([self._power(m, value) for value in block], f.fadd) for block in values]
 
-                sums = reduce_taps(f, window, [zero] * blocks, powers, f.fadd)
-                for b, total in enumerate(sums):
-                    y.store(self._root(m, total), f.add(window.outputs[0], element), b)
-
-            each_window(f, windows, pool)
-
-        each_sample(f, call.count, pointers, (self.x, self.y), lambda samples: one(*samples))
+        sums = reduce_taps(f, window, [zero] * blocks, powers, f.fadd)
+        for b, total in enumerate(sums):
+            y.store(self._root(m, total), f.add(window.outputs[0], element), b)
 
     def _power(self, m: VectorMath, x: Value) -> Value:
         """Return |x|^p."""
@@ -78,10 +73,11 @@ class LpPool(Kernel):
 
 
 @dataclass(frozen=True)
-class LpPoolBackward(Kernel):
+class LpPoolBackward(WindowKernel):
     """Every window gives to its positions according to their part in the norm."""
 
     arguments: ClassVar[tuple[str, ...]] = ("x", "y", "dy", "dx")
+    gives: ClassVar[bool] = True
 
     x: Layout
     y: Layout
@@ -92,36 +88,33 @@ class LpPoolBackward(Kernel):
     padding: tuple[Pair, ...]
     p: float = 2.0
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over samples and windows."""
-        inputs, outputs = (self.x, self.dx), (self.y, self.dy)
-        windows = Windows(inputs, outputs, self.size, self.stride, self.padding, _work(self.p))
+    @property
+    def windows(self) -> Windows:
+        """The windows over x and dx, one for each position of y and dy."""
+        return replace(self.over((self.x, self.dx), (self.y, self.dy)), work=_work(self.p))
+
+    def emit_window(
+        self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
+    ) -> None:
+        """Give to the positions of a window according to their part in the norm."""
+        x, y, dy, dx = samples
+        f, overlap = x.f, self.windows.overlap
         m = VectorMath(f, self.x.vector)
+        y_at, dy_at = (f.add(e, element) for e in window.outputs)
+        norms = [y.load(y_at, b) for b in range(blocks)]
+        gradients = [dy.load(dy_at, b) for b in range(blocks)]
+        # Where the norm is zero, so is every x: any finite factor will do.
+        inverses = [m.div(1, m.where(m.equal(norm, 0), 1, norm)) for norm in norms]
 
-        def one(x: Sample, y: Sample, dy: Sample, dx: Sample) -> None:
-            def share_out(window: Window, element: Index, blocks: int) -> None:
-                y_at, dy_at = (f.add(e, element) for e in window.outputs)
-                norms = [y.load(y_at, b) for b in range(blocks)]
-                gradients = [dy.load(dy_at, b) for b in range(blocks)]
-                # Where the norm is zero, so is every x: any finite factor will do.
-                inverses = [m.div(1, m.where(m.equal(norm, 0), 1, norm)) for norm in norms]
+        def give(taps: list[Elements], _: list[Value]) -> list[Value]:
+            for x_at, dx_at in taps:
+                for b in range(blocks):
+                    value = x.load(f.add(x_at, element), b)
+                    given = f.fmul(gradients[b], self._slope(m, value, inverses[b]))
+                    contribute(given, dx, f.add(dx_at, element), b, add=overlap)
+            return []
 
-                def give(taps: list[Elements], _: list[Value]) -> list[Value]:
-                    for x_at, dx_at in taps:
-                        for b in range(blocks):
-                            value = x.load(f.add(x_at, element), b)
-                            slope = self._slope(m, value, inverses[b])
-                            given = f.fmul(gradients[b], slope)
-                            contribute(given, dx, f.add(dx_at, element), b, add=windows.overlap)
-                    return []
-
-                fold(f, window, [], give)
-
-            clear_rest(windows, dx)
-            each_window(f, windows, share_out)
-
-        layouts = (self.x, self.y, self.dy, self.dx)
-        each_sample(f, call.count, pointers, layouts, lambda samples: one(*samples))
+        fold(f, window, [], give)
 
     def _slope(self, m: VectorMath, x: Value, inverse: Value) -> Value:
         """Return sign(x) (|x| / y)^(p - 1)."""

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import Value, constant
-from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.spans import Sample, clear_span, each_row, each_sample
-from convoi.kernels.windows import Elements, Window, Windows, each_window, fold, reduce_taps, tree
+from convoi.kernels.pooling import WindowKernel, contribute
+from convoi.kernels.windows import Elements, Window, Windows, fold, reduce_taps, tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +25,8 @@ if TYPE_CHECKING:
     from convoi.codegen.builder import Function
     from convoi.codegen.types import Index
     from convoi.kernels.layout import Layout, Pair
+    from convoi.kernels.spans import Sample
 
-MAX_GAPS = 4
-"""Runs of positions outside all windows that are cleared one by one, per axis."""
 TAP = 4
 """Multiply-adds that take as long as the load of a tap, and what is done with it."""
 SHARED_TAPS = 1 << 18
@@ -36,7 +34,7 @@ SHARED_TAPS = 1 << 18
 
 
 @dataclass(frozen=True)
-class MaxPool(Kernel):
+class MaxPool(WindowKernel):
     """Largest value of each window; NaN if there is one, as NumPy's ``max``."""
 
     arguments: ClassVar[tuple[str, ...]] = ("x", "y")
@@ -57,23 +55,22 @@ class MaxPool(Kernel):
         """What the taps of a sample take, in multiply-adds."""
         return TAP * self.y.positions * self.y.stride * math.prod(self.size)
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over samples and windows."""
-        windows = Windows((self.x,), (self.y,), self.size, self.stride, self.padding)
-        some = (call.begin, call.end) if self.units > 1 else None
+    @property
+    def windows(self) -> Windows:
+        """The windows over x, one for each position of y."""
+        return self.over((self.x,), (self.y,))
 
-        def one(x: Sample, y: Sample) -> None:
-            def pool(window: Window, element: Index, blocks: int) -> None:
-                for b, result in enumerate(largest_values(window, x, element, blocks)):
-                    y.store(result, f.add(window.outputs[0], element), b)
-
-            each_window(f, windows, pool, some)
-
-        each_sample(f, call.count, pointers, (self.x, self.y), lambda samples: one(*samples))
+    def emit_window(
+        self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
+    ) -> None:
+        """Emit the maximum of a window."""
+        x, y = samples
+        for b, result in enumerate(largest_values(window, x, element, blocks)):
+            y.store(result, y.f.add(window.outputs[0], element), b)
 
 
 @dataclass(frozen=True)
-class MaxPoolBackward(Kernel):
+class MaxPoolBackward(WindowKernel):
     """The gradient of each window goes to its first maximum; windows of NaN give none.
 
     With ``relu``, x is the output of a fused ReLU, and dx is the gradient with respect to the
@@ -81,6 +78,7 @@ class MaxPoolBackward(Kernel):
     """
 
     arguments: ClassVar[tuple[str, ...]] = ("x", "y", "dy", "dx")
+    gives: ClassVar[bool] = True
 
     x: Layout
     y: Layout
@@ -91,25 +89,22 @@ class MaxPoolBackward(Kernel):
     padding: tuple[Pair, ...]
     relu: bool = False
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over samples and windows."""
-        inputs, outputs = (self.x, self.dx), (self.y, self.dy)
-        windows = Windows(inputs, outputs, self.size, self.stride, self.padding)
+    @property
+    def windows(self) -> Windows:
+        """The windows over x and dx, one for each position of y and dy."""
+        return self.over((self.x, self.dx), (self.y, self.dy))
 
-        def one(x: Sample, y: Sample, dy: Sample, dx: Sample) -> None:
-            def share_out(window: Window, element: Index, blocks: int) -> None:
-                shared = Shared(x, y, dy, dx, add=windows.overlap)
-                give_to_maxima(window, shared, element, blocks, relu=self.relu)
-
-            clear_rest(windows, dx)
-            each_window(f, windows, share_out)
-
-        layouts = (self.x, self.y, self.dy, self.dx)
-        each_sample(f, call.count, pointers, layouts, lambda samples: one(*samples))
+    def emit_window(
+        self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
+    ) -> None:
+        """Give the gradient of a window to its first maximum."""
+        x, y, dy, dx = samples
+        shared = Shared(x, y, dy, dx, add=self.windows.overlap)
+        give_to_maxima(window, shared, element, blocks, relu=self.relu)
 
 
 @dataclass(frozen=True)
-class AveragePool(Kernel):
+class AveragePool(WindowKernel):
     """Average of each window over the positions that it sees, or over all its taps."""
 
     arguments: ClassVar[tuple[str, ...]] = ("x", "y")
@@ -121,26 +116,28 @@ class AveragePool(Kernel):
     padding: tuple[Pair, ...]
     count_padding: bool = False
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over samples and windows."""
-        windows = Windows((self.x,), (self.y,), self.size, self.stride, self.padding)
+    @property
+    def windows(self) -> Windows:
+        """The windows over x, one for each position of y."""
+        return self.over((self.x,), (self.y,))
 
-        def one(x: Sample, y: Sample) -> None:
-            def pool(window: Window, element: Index, blocks: int) -> None:
-                weight = _weight(f, window, windows, count_padding=self.count_padding)
-                for b, total in enumerate(sum_taps(f, window, x, element, blocks)):
-                    y.store(f.fmul(total, weight), f.add(window.outputs[0], element), b)
-
-            each_window(f, windows, pool)
-
-        each_sample(f, call.count, pointers, (self.x, self.y), lambda samples: one(*samples))
+    def emit_window(
+        self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
+    ) -> None:
+        """Emit the average of a window."""
+        x, y = samples
+        f = x.f
+        weight = _weight(f, window, self.windows, count_padding=self.count_padding)
+        for b, total in enumerate(sum_taps(f, window, x, element, blocks)):
+            y.store(f.fmul(total, weight), f.add(window.outputs[0], element), b)
 
 
 @dataclass(frozen=True)
-class AveragePoolBackward(Kernel):
+class AveragePoolBackward(WindowKernel):
     """Every window shares its gradient among the positions that it averaged."""
 
     arguments: ClassVar[tuple[str, ...]] = ("dy", "dx")
+    gives: ClassVar[bool] = True
 
     dy: Layout
     dx: Layout
@@ -149,28 +146,28 @@ class AveragePoolBackward(Kernel):
     padding: tuple[Pair, ...]
     count_padding: bool = False
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over samples and windows."""
-        windows = Windows((self.dx,), (self.dy,), self.size, self.stride, self.padding)
+    @property
+    def windows(self) -> Windows:
+        """The windows over dx, one for each position of dy."""
+        return self.over((self.dx,), (self.dy,))
 
-        def one(dy: Sample, dx: Sample) -> None:
-            def share_out(window: Window, element: Index, blocks: int) -> None:
-                weight = _weight(f, window, windows, count_padding=self.count_padding)
-                at = f.add(window.outputs[0], element)
-                shares = [f.fmul(dy.load(at, b), weight) for b in range(blocks)]
+    def emit_window(
+        self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
+    ) -> None:
+        """Share the gradient of a window."""
+        dy, dx = samples
+        f, add = dy.f, self.windows.overlap
+        weight = _weight(f, window, self.windows, count_padding=self.count_padding)
+        at = f.add(window.outputs[0], element)
+        shares = [f.fmul(dy.load(at, b), weight) for b in range(blocks)]
 
-                def give(taps: list[Elements], _: list[Value]) -> list[Value]:
-                    for (tap,) in taps:
-                        for b, value in enumerate(shares):
-                            contribute(value, dx, f.add(tap, element), b, add=windows.overlap)
-                    return []
+        def give(taps: list[Elements], _: list[Value]) -> list[Value]:
+            for (tap,) in taps:
+                for b, value in enumerate(shares):
+                    contribute(value, dx, f.add(tap, element), b, add=add)
+            return []
 
-                fold(f, window, [], give)
-
-            clear_rest(windows, dx)
-            each_window(f, windows, share_out)
-
-        each_sample(f, call.count, pointers, (self.dy, self.dx), lambda samples: one(*samples))
+        fold(f, window, [], give)
 
 
 def sum_taps(f: Function, window: Window, x: Sample, element: Index, blocks: int) -> list[Value]:
@@ -236,51 +233,6 @@ def give_to_maxima(
         return left
 
     fold(f, window, left, give)
-
-
-def contribute(value: Value, dx: Sample, element: Index, block: int, *, add: bool) -> None:
-    """Give a value to a position of dx; add it where windows overlap."""
-    if add:
-        value = dx.f.fadd(dx.load(element, block), value)
-    dx.store(value, element, block)
-
-
-def clear_all(dx: Sample) -> None:
-    """Clear all positions of dx."""
-
-    def row(at: list[Index], _: Index, length: int) -> None:
-        clear_span(dx.f, dx.at(at[0]), length * dx.layout.stride, dx.layout.element)
-
-    each_row(dx.f, (dx.layout,), row)
-
-
-def clear_rest(windows: Windows, dx: Sample) -> None:
-    """Clear the positions of dx that windows do not write once: shared ones, or outside of all.
-
-    Few gaps between windows are cleared one by one, else all positions are.
-    """
-    f, layout = dx.f, dx.layout
-    covered = [windows.covered(axis) for axis in range(len(layout.spatial))]
-    if windows.overlap or any(len(ranges) > MAX_GAPS for ranges in covered):
-        clear_all(dx)
-        return
-
-    def gaps(axis: int, element: Index) -> None:
-        """Clear the gaps of an axis, and between them those of the axes behind it."""
-        if axis == len(layout.spatial):
-            return
-
-        def inside(i: Index, _: list[Value]) -> None:
-            gaps(axis + 1, f.add(element, f.mul(i, layout.axis_strides[axis])))
-
-        at = 0
-        for seen in covered[axis]:
-            dx.clear(axis, at, seen.start, element)
-            f.loop(seen.stop, inside, start=seen.start)
-            at = seen.stop
-        dx.clear(axis, at, layout.spatial[axis], element)
-
-    gaps(0, layout.origin)
 
 
 def _largest(f: Function, values: list[Value]) -> Value:

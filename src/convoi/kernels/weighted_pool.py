@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import I64, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.pool import clear_rest, contribute
+from convoi.kernels.pooling import WindowKernel, clear_rest, contribute
 from convoi.kernels.random_bits import SampleKeys, element_bits
-from convoi.kernels.spans import Sample, each_sample
+from convoi.kernels.spans import Sample
 from convoi.kernels.vector_math import VectorMath
 from convoi.kernels.windows import Elements, Window, Windows, each_window, fold
 from convoi.ops.weighted_pool import UNIFORM_BITS, binomial
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BlurPool(Kernel):
+class BlurPool(WindowKernel):
     """Average with binomial weights."""
 
     arguments: ClassVar[tuple[str, ...]] = ("x", "y")
@@ -45,32 +45,34 @@ class BlurPool(Kernel):
     stride: tuple[int, ...]
     padding: tuple[Pair, ...]
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over samples and windows."""
-        windows = Windows((self.x,), (self.y,), self.size, self.stride, self.padding)
-        zero = constant(self.x.vector, 0)
+    @property
+    def windows(self) -> Windows:
+        """The windows over x, one for each position of y."""
+        return self.over((self.x,), (self.y,))
 
-        def one(x: Sample, y: Sample) -> None:
-            def pool(window: Window, element: Index, blocks: int) -> None:
-                def add(tap: Elements, weight: Value, sums: list[Value]) -> list[Value]:
-                    at = f.add(tap[0], element)
-                    return [f.fma(x.load(at, b), weight, total) for b, total in enumerate(sums)]
+    def emit_window(
+        self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
+    ) -> None:
+        """Emit the weighted average of a window."""
+        x, y = samples
+        f, zero = x.f, constant(self.x.vector, 0)
 
-                scale = _one_over_weights(f, window, self.size, self.x)
-                sums = _each_tap(f, window, self.size, self.x, add, [zero] * blocks)
-                for b, total in enumerate(sums):
-                    y.store(f.fmul(total, scale), f.add(window.outputs[0], element), b)
+        def add(tap: Elements, weight: Value, sums: list[Value]) -> list[Value]:
+            at = f.add(tap[0], element)
+            return [f.fma(x.load(at, b), weight, total) for b, total in enumerate(sums)]
 
-            each_window(f, windows, pool)
-
-        each_sample(f, call.count, pointers, (self.x, self.y), lambda samples: one(*samples))
+        scale = _one_over_weights(f, window, self.size, self.x)
+        sums = _each_tap(f, window, self.size, self.x, add, [zero] * blocks)
+        for b, total in enumerate(sums):
+            y.store(f.fmul(total, scale), f.add(window.outputs[0], element), b)
 
 
 @dataclass(frozen=True)
-class BlurPoolBackward(Kernel):
+class BlurPoolBackward(WindowKernel):
     """Every window shares its gradient by weight."""
 
     arguments: ClassVar[tuple[str, ...]] = ("dy", "dx")
+    gives: ClassVar[bool] = True
 
     dy: Layout
     dx: Layout
@@ -78,28 +80,28 @@ class BlurPoolBackward(Kernel):
     stride: tuple[int, ...]
     padding: tuple[Pair, ...]
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over samples and windows."""
-        windows = Windows((self.dx,), (self.dy,), self.size, self.stride, self.padding)
+    @property
+    def windows(self) -> Windows:
+        """The windows over dx, one for each position of dy."""
+        return self.over((self.dx,), (self.dy,))
 
-        def one(dy: Sample, dx: Sample) -> None:
-            def share_out(window: Window, element: Index, blocks: int) -> None:
-                scale = _one_over_weights(f, window, self.size, self.dx)
-                at = f.add(window.outputs[0], element)
-                shares = [f.fmul(dy.load(at, b), scale) for b in range(blocks)]
+    def emit_window(
+        self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
+    ) -> None:
+        """Share the gradient of a window by weight."""
+        dy, dx = samples
+        f, overlap = dy.f, self.windows.overlap
+        scale = _one_over_weights(f, window, self.size, self.dx)
+        at = f.add(window.outputs[0], element)
+        shares = [f.fmul(dy.load(at, b), scale) for b in range(blocks)]
 
-                def give(tap: Elements, weight: Value, _: list[Value]) -> list[Value]:
-                    for b, share in enumerate(shares):
-                        value, at = f.fmul(share, weight), f.add(tap[0], element)
-                        contribute(value, dx, at, b, add=windows.overlap)
-                    return []
+        def give(tap: Elements, weight: Value, _: list[Value]) -> list[Value]:
+            for b, share in enumerate(shares):
+                value, at = f.fmul(share, weight), f.add(tap[0], element)
+                contribute(value, dx, at, b, add=overlap)
+            return []
 
-                _each_tap(f, window, self.size, self.dx, give, [])
-
-            clear_rest(windows, dx)
-            each_window(f, windows, share_out)
-
-        each_sample(f, call.count, pointers, (self.dy, self.dx), lambda samples: one(*samples))
+        _each_tap(f, window, self.size, self.dx, give, [])
 
 
 def _each_tap(  # noqa: PLR0917 - the state of the loops
@@ -166,7 +168,7 @@ def _one_over_weights(f: Function, window: Window, size: tuple[int, ...], layout
 
 
 @dataclass(frozen=True)
-class StochasticPool(Kernel):
+class StochasticPool(WindowKernel):
     """The positive values of each window weighed by themselves: predictions."""
 
     arguments: ClassVar[tuple[str, ...]] = ("x", "y")
@@ -177,31 +179,33 @@ class StochasticPool(Kernel):
     stride: tuple[int, ...]
     padding: tuple[Pair, ...]
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over samples and windows."""
-        windows = Windows((self.x,), (self.y,), self.size, self.stride, self.padding)
-        m, zero = VectorMath(f, self.x.vector), constant(self.x.vector, 0)
+    @property
+    def windows(self) -> Windows:
+        """The windows over x, one for each position of y."""
+        return self.over((self.x,), (self.y,))
 
-        def one(x: Sample, y: Sample) -> None:
-            def pool(window: Window, element: Index, blocks: int) -> None:
-                def add(taps: list[Elements], sums: list[Value]) -> list[Value]:
-                    sums = list(sums)
-                    for (tap,) in taps:
-                        for b in range(blocks):
-                            a = m.maximum(x.load(f.add(tap, element), b), 0)
-                            sums[2 * b] = f.fadd(sums[2 * b], a)
-                            sums[2 * b + 1] = f.fma(a, a, sums[2 * b + 1])
-                    return sums
+    def emit_window(
+        self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
+    ) -> None:
+        """Emit the average of a window, weighted by its positive values."""
+        x, y = samples
+        f, zero = x.f, constant(self.x.vector, 0)
+        m = VectorMath(f, self.x.vector)
 
-                sums = fold(f, window, [zero] * 2 * blocks, add)
+        def add(taps: list[Elements], sums: list[Value]) -> list[Value]:
+            sums = list(sums)
+            for (tap,) in taps:
                 for b in range(blocks):
-                    total, squares = sums[2 * b : 2 * b + 2]
-                    result = m.div(squares, m.where(m.equal(total, 0), 1, total))
-                    y.store(result, f.add(window.outputs[0], element), b)
+                    a = m.maximum(x.load(f.add(tap, element), b), 0)
+                    sums[2 * b] = f.fadd(sums[2 * b], a)
+                    sums[2 * b + 1] = f.fma(a, a, sums[2 * b + 1])
+            return sums
 
-            each_window(f, windows, pool)
-
-        each_sample(f, call.count, pointers, (self.x, self.y), lambda samples: one(*samples))
+        sums = fold(f, window, [zero] * 2 * blocks, add)
+        for b in range(blocks):
+            total, squares = sums[2 * b : 2 * b + 2]
+            result = m.div(squares, m.where(m.equal(total, 0), 1, total))
+            y.store(result, f.add(window.outputs[0], element), b)
 
 
 @dataclass(frozen=True)

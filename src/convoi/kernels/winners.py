@@ -16,10 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import I32, Value, Vector, constant
-from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.pool import clear_rest, contribute
-from convoi.kernels.spans import Sample, each_sample
-from convoi.kernels.windows import Window, Windows, each_window, tree, unrolled
+from convoi.kernels.pooling import WindowKernel, contribute
+from convoi.kernels.windows import Window, Windows, tree, unrolled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,13 +25,14 @@ if TYPE_CHECKING:
     from convoi.codegen.builder import Function
     from convoi.codegen.types import Index
     from convoi.kernels.layout import Layout, Pair
+    from convoi.kernels.spans import Sample
 
 NOBODY = 255
 """Number of the winner of a window that has none."""
 
 
 @dataclass(frozen=True)
-class MaxPoolWinners(Kernel):
+class MaxPoolWinners(WindowKernel):
     """Largest value of each window, NaN if there is one, and which tap it was."""
 
     arguments: ClassVar[tuple[str, ...]] = ("x", "winners", "y")
@@ -46,25 +45,24 @@ class MaxPoolWinners(Kernel):
     padding: tuple[Pair, ...]
     rectified: bool = False
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over samples and windows."""
-        outputs = (self.y, self.winners)
-        windows = Windows((self.x,), outputs, self.size, self.stride, self.padding)
+    @property
+    def windows(self) -> Windows:
+        """The windows over x, one for each position of y and of the winners."""
+        return self.over((self.x,), (self.y, self.winners))
 
-        def one(x: Sample, winners: Sample, y: Sample) -> None:
-            def pool(window: Window, element: Index, blocks: int) -> None:
-                y_at, winner_at = (f.add(e, element) for e in window.outputs)
-                taps = _taps(f, window)
-                for b in range(blocks):
-                    values = [x.load(f.add(tap, element), b) for tap in taps]
-                    top, number = self._first_largest(f, values)
-                    y.store(top, y_at, b)
-                    winners.store(f.convert("trunc", number, self.winners.vector), winner_at, b)
-
-            each_window(f, windows, pool)
-
-        layouts = (self.x, self.winners, self.y)
-        each_sample(f, call.count, pointers, layouts, lambda samples: one(*samples))
+    def emit_window(
+        self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
+    ) -> None:
+        """Emit the maximum of a window, and the number of its tap."""
+        x, winners, y = samples
+        f = x.f
+        y_at, winner_at = (f.add(e, element) for e in window.outputs)
+        taps = _taps(f, window)
+        for b in range(blocks):
+            values = [x.load(f.add(tap, element), b) for tap in taps]
+            top, number = self._first_largest(f, values)
+            y.store(top, y_at, b)
+            winners.store(f.convert("trunc", number, self.winners.vector), winner_at, b)
 
     def _first_largest(self, f: Function, values: Sequence[Value]) -> tuple[Value, Value]:
         """Return the lane-wise maximum, and the number of its first place."""
@@ -89,10 +87,11 @@ class MaxPoolWinners(Kernel):
 
 
 @dataclass(frozen=True)
-class WinnerBackward(Kernel):
+class WinnerBackward(WindowKernel):
     """The gradient of each window goes to the tap that its maximum was taken from."""
 
     arguments: ClassVar[tuple[str, ...]] = ("winners", "dy", "dx")
+    gives: ClassVar[bool] = True
 
     winners: Layout
     dy: Layout
@@ -101,28 +100,26 @@ class WinnerBackward(Kernel):
     stride: tuple[int, ...]
     padding: tuple[Pair, ...]
 
-    def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
-        """Emit the loops over samples and windows."""
-        outputs = (self.dy, self.winners)
-        windows = Windows((self.dx,), outputs, self.size, self.stride, self.padding)
+    @property
+    def windows(self) -> Windows:
+        """The windows over dx, one for each position of dy and of the winners."""
+        return self.over((self.dx,), (self.dy, self.winners))
+
+    def emit_window(
+        self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
+    ) -> None:
+        """Give the gradient of a window to its winner."""
+        winners, dy, dx = samples
+        f, overlap = dy.f, self.windows.overlap
         zero, integers = constant(self.dy.vector, 0), Vector(I32, self.dy.lanes)
-
-        def one(winners: Sample, dy: Sample, dx: Sample) -> None:
-            def share_out(window: Window, element: Index, blocks: int) -> None:
-                dy_at, winner_at = (f.add(e, element) for e in window.outputs)
-                taps = _taps(f, window)
-                for b in range(blocks):
-                    value = dy.load(dy_at, b)
-                    number = f.convert("zext", winners.load(winner_at, b), integers)
-                    for i, tap in enumerate(taps):
-                        taken = f.select(f.compare("eq", number, i), value, zero)
-                        contribute(taken, dx, f.add(tap, element), b, add=windows.overlap)
-
-            clear_rest(windows, dx)
-            each_window(f, windows, share_out)
-
-        layouts = (self.winners, self.dy, self.dx)
-        each_sample(f, call.count, pointers, layouts, lambda samples: one(*samples))
+        dy_at, winner_at = (f.add(e, element) for e in window.outputs)
+        taps = _taps(f, window)
+        for b in range(blocks):
+            value = dy.load(dy_at, b)
+            number = f.convert("zext", winners.load(winner_at, b), integers)
+            for i, tap in enumerate(taps):
+                taken = f.select(f.compare("eq", number, i), value, zero)
+                contribute(taken, dx, f.add(tap, element), b, add=overlap)
 
 
 def _taps(f: Function, window: Window) -> list[Index]:
