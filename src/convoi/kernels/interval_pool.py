@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, TypeAlias
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.pool import (
     Shared,
+    give_to_all,
     give_to_maxima,
     largest_values,
     one_over_taps,
     sum_taps,
 )
-from convoi.kernels.pooling import clear_all, contribute
+from convoi.kernels.pooling import clear_all
 from convoi.kernels.random_bits import SampleKeys, number_bits
 from convoi.kernels.spans import Sample
-from convoi.kernels.windows import BLOCKS, Elements, Window, each_block, fold
+from convoi.kernels.windows import BLOCKS, Elements, Window, each_block
 from convoi.ops.interval_pool import FIXED_PHASE, PHASE_BITS
 
 if TYPE_CHECKING:
@@ -202,14 +203,7 @@ class AdaptiveAveragePoolBackward(_IntervalKernel):
             weight = one_over_taps(f, window, self.dx)
             at = f.add(window.outputs[0], element)
             shares = [f.fmul(dy.load(at, b), weight) for b in range(blocks)]
-
-            def give(taps: list[Elements], _: list[Value]) -> list[Value]:
-                for (tap,) in taps:
-                    for b, value in enumerate(shares):
-                        contribute(value, dx, f.add(tap, element), b, add=True)
-                return []
-
-            fold(f, window, [], give)
+            give_to_all(window, shares, dx, element, add=True)
 
         clear_all(dx)
         each_interval(f, (self.dx,), (self.dy,), adaptive_bounds(f, self.dx, self.dy), share_out)

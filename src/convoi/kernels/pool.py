@@ -156,18 +156,11 @@ class AveragePoolBackward(WindowKernel):
     ) -> None:
         """Share the gradient of a window."""
         dy, dx = samples
-        f, add = dy.f, self.windows.overlap
+        f = dy.f
         weight = _weight(f, window, self.windows, count_padding=self.count_padding)
         at = f.add(window.outputs[0], element)
         shares = [f.fmul(dy.load(at, b), weight) for b in range(blocks)]
-
-        def give(taps: list[Elements], _: list[Value]) -> list[Value]:
-            for (tap,) in taps:
-                for b, value in enumerate(shares):
-                    contribute(value, dx, f.add(tap, element), b, add=add)
-            return []
-
-        fold(f, window, [], give)
+        give_to_all(window, shares, dx, element, add=self.windows.overlap)
 
 
 def sum_taps(f: Function, window: Window, x: Sample, element: Index, blocks: int) -> list[Value]:
@@ -179,6 +172,21 @@ def sum_taps(f: Function, window: Window, x: Sample, element: Index, blocks: int
         ]
 
     return reduce_taps(f, window, [constant(x.layout.vector, 0)] * blocks, sums, f.fadd)
+
+
+def give_to_all(
+    window: Window, shares: list[Value], dx: Sample, element: Index, *, add: bool
+) -> None:
+    """Give shares of some vectors of channels to every position of a window."""
+    f = dx.f
+
+    def give(taps: list[Elements], _: list[Value]) -> list[Value]:
+        for (tap,) in taps:
+            for b, share in enumerate(shares):
+                contribute(share, dx, f.add(tap, element), b, add=add)
+        return []
+
+    fold(f, window, [], give)
 
 
 def largest_values(window: Window, x: Sample, element: Index, blocks: int) -> list[Value]:
