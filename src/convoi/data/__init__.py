@@ -12,7 +12,8 @@ from convoi.data.series import SeriesDataset
 from convoi.data.series_csv import read_series_csv
 from convoi.data.sources import ArraySource, SampleSource, Subset, as_sample_source
 from convoi.data.splitting import train_validation_split
-from convoi.data.ts import read_ts, write_ts
+from convoi.data.ts import read_ts
+from convoi.data.ts_writer import write_ts
 
 __all__ = [
     "ArraySource",
