@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -14,10 +13,15 @@ import numpy as np
 from convoi.checks import check_choice, check_per_axis, refusal
 from convoi.errors import ArgumentError, ArgumentTypeError, DataError, ShapeError
 from convoi.graph import receptive_fields
+from convoi.inspection.equivariance_records import (
+    Equivariance,
+    LayerEquivariance,
+    PredictionInvariance,
+    Shift,
+)
 from convoi.inspection.programs import values_program
 from convoi.nn import Network
 from convoi.nn.arrays import check_samples
-from convoi.nn.records import Record
 from convoi.ops import Softmax
 
 if TYPE_CHECKING:
@@ -32,113 +36,6 @@ HELD_BYTES = 2**27
 """Memory of the outputs of all layers for the samples that are computed at a time."""
 
 Boundary: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
-Shift = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class LayerEquivariance:
-    """How far a layer's output for the shifted input is from its shifted output.
-
-    Differences are root mean squares, relative to that of the layer's output: 0 for a layer that
-    moves along, and about 1.4 for outputs that have nothing to do with each other.
-
-    Attributes
-    ----------
-    name : str
-        Its path in the tree of layers.
-    shift : tuple of int
-        By how many positions of each axis the input was shifted.
-    output_shift : tuple of int or None
-        By how many positions the output was; rounded if the shift is no multiple of the stride
-        that the layers have accumulated. None for outputs without positions, which are compared
-        as they are.
-    exact : bool
-        Whether no rounding was needed, so that an equivariant layer has to move along.
-    interior : float or None
-        The difference at the positions that see neither padding nor what moved in at the border
-        or out of it. None where there are no such positions.
-    border : float or None
-        The difference at the other positions of the overlap. None where there are none.
-    interior_positions : int
-        Number of positions of the interior.
-    """
-
-    name: str
-    shift: Shift
-    output_shift: Shift | None
-    exact: bool
-    interior: float | None
-    border: float | None
-    interior_positions: int
-
-
-@dataclass(frozen=True)
-class PredictionInvariance:
-    """What becomes of a classifier's predictions if the input is shifted.
-
-    Attributes
-    ----------
-    shift : tuple of int
-        By how many positions of each axis.
-    unchanged : float
-        Part of the samples whose most probable class stays the same.
-    probability_change : float
-        Mean over the samples of how much the probability of that class changes, upwards or
-        downwards.
-    """
-
-    shift: Shift
-    unchanged: float
-    probability_change: float
-
-
-@dataclass(frozen=True)
-class Equivariance(Record):
-    """What shifts do to a network's layers and predictions; iterating gives the layers.
-
-    Attributes
-    ----------
-    layers : tuple of LayerEquivariance
-        For every shift, a record of each layer.
-    predictions : tuple of PredictionInvariance
-        For every shift; empty for networks that are no classifiers.
-    samples : int
-        Number of samples that were shifted.
-    """
-
-    layers: tuple[LayerEquivariance, ...]
-    predictions: tuple[PredictionInvariance, ...]
-    samples: int
-
-    def __iter__(self) -> Iterator[LayerEquivariance]:
-        return iter(self.layers)
-
-    def headers(self) -> tuple[str, ...]:
-        """Return the headers of the table."""
-        return ("Layer", "Shift", "Output shift", "Interior", "Border")
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """Return the rows of the table."""
-        return [
-            (
-                layer.name,
-                _signed(layer.shift),
-                "" if layer.output_shift is None else _output_shift(layer),
-                _number(layer.interior),
-                _number(layer.border),
-            )
-            for layer in self.layers
-        ]
-
-    def notes(self) -> tuple[str, ...]:
-        """Return the lines below the table."""
-        lines = [f"Differences relative to the output, {self.samples} samples; ≈: rounded shift"]
-        lines += [
-            f"Shifted by {_signed(p.shift)}: {100 * p.unchanged:.1f}% of the predictions "
-            f"unchanged, their probability changes by {p.probability_change:.3f}"
-            for p in self.predictions
-        ]
-        return tuple(lines)
 
 
 def equivariance(
@@ -393,17 +290,3 @@ def _probabilities(network: Network, X: NDArray[Any]) -> NDArray[np.float64]:
     powers: NDArray[np.float64] = np.exp(output - output.max(axis=1, keepdims=True))
     powers /= powers.sum(axis=1, keepdims=True)
     return powers
-
-
-def _signed(shift: Shift) -> str:
-    return ", ".join(f"{s:+d}" if s else "0" for s in shift)
-
-
-def _output_shift(layer: LayerEquivariance) -> str:
-    return ("" if layer.exact else "≈ ") + _signed(layer.output_shift or ())
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.1e}" if value < 1e-3 else f"{value:.3f}"
