@@ -19,7 +19,7 @@ from scipy.optimize import least_squares
 
 from convoi.signal import cost
 from convoi.signal.arguments import make_problem
-from convoi.signal.transform import whole_blocks
+from convoi.signal.transform_blocks import whole_blocks
 
 if TYPE_CHECKING:
     from convoi.signal.problem import Problem

@@ -24,13 +24,8 @@ from convoi.signal.lane_transform import (
     can_transform,
     expected_work,
 )
-from convoi.signal.transform import (
-    AxisBlocks,
-    cut_blocks,
-    positions_of,
-    transform_dtype,
-    whole_blocks,
-)
+from convoi.signal.transform import transform_dtype
+from convoi.signal.transform_blocks import AxisBlocks, cut_blocks, positions_of, whole_blocks
 
 if TYPE_CHECKING:
     from convoi.signal.problem import Problem, Terms

@@ -10,6 +10,7 @@ import numpy as np
 
 from convoi.signal import transform
 from convoi.signal.operation import Operation, Options, prepare
+from convoi.signal.transform_blocks import whole_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -115,7 +116,7 @@ def _error_bound(operation: Operation, method: str) -> float:
     if method in {"fft", "overlap-add"}:
         size = math.prod(
             block.length
-            for block in transform.whole_blocks(
+            for block in whole_blocks(
                 operation.problem, operation.fill, real=operation.result.kind != "c"
             )
         )

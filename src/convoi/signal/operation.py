@@ -29,6 +29,7 @@ from convoi.signal.lane_transform import can_transform, correlate_blocks
 from convoi.signal.problem import Problem, Terms, sliding_axis
 from convoi.signal.running import usable_threads
 from convoi.signal.separable import correlate_separable, factors, may_separate
+from convoi.signal.transform_blocks import AxisBlocks, cut_blocks, whole_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -152,9 +153,9 @@ class Operation:
             if finite:
                 return y
         if method == "fft":
-            blocks = transform.whole_blocks(self.problem, self.fill, real=real)
+            blocks = whole_blocks(self.problem, self.fill, real=real)
         else:
-            blocks = transform.cut_blocks(self.problem, real=real)
+            blocks = cut_blocks(self.problem, real=real)
         y, finite = transform.correlate_fft(
             self.problem, self.x, self.kernel, self.terms, blocks=blocks, out=out
         )
@@ -167,9 +168,7 @@ class Operation:
         """Whether generated code can transform the blocks."""
         return can_transform(self.problem, self.result) and readable(self.x)
 
-    def _without_spread(
-        self, blocks: tuple[transform.AxisBlocks, ...], y: NDArray[Any]
-    ) -> NDArray[Any]:
+    def _without_spread(self, blocks: tuple[AxisBlocks, ...], y: NDArray[Any]) -> NDArray[Any]:
         """Compute again with NaN and infinities taken out, then put in what they lead to.
 
         An output is NaN if its window has a NaN, or infinities that do not all push the same way.
