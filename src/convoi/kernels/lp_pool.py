@@ -10,10 +10,10 @@ with no gradient where y is zero. Padding counts as zero. The powers of p = 1 an
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Value, constant
-from convoi.kernels.pooling import WindowKernel, contribute
+from convoi.kernels.pooling import ForwardKernel, GivingKernel, contribute
 from convoi.kernels.vector_math import VectorMath
 from convoi.kernels.windows import Elements, Window, Windows, fold, reduce_taps, tree
 
@@ -21,27 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convoi.codegen.types import Index
-    from convoi.kernels.layout import Layout, Pair
     from convoi.kernels.spans import Sample
 
 
 @dataclass(frozen=True)
-class LpPool(WindowKernel):
+class LpPool(ForwardKernel):
     """The p-norm of each window."""
 
-    arguments: ClassVar[tuple[str, ...]] = ("x", "y")
-
-    x: Layout
-    y: Layout
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[Pair, ...]
     p: float = 2.0
 
     @property
     def windows(self) -> Windows:
         """The windows over x, one for each position of y."""
-        return replace(self.over((self.x,), (self.y,)), work=_work(self.p))
+        return replace(super().windows, work=_work(self.p))
 
     def emit_window(
         self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
@@ -73,25 +65,15 @@ class LpPool(WindowKernel):
 
 
 @dataclass(frozen=True)
-class LpPoolBackward(WindowKernel):
+class LpPoolBackward(GivingKernel):
     """Every window gives to its positions according to their part in the norm."""
 
-    arguments: ClassVar[tuple[str, ...]] = ("x", "y", "dy", "dx")
-    gives: ClassVar[bool] = True
-
-    x: Layout
-    y: Layout
-    dy: Layout
-    dx: Layout
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[Pair, ...]
     p: float = 2.0
 
     @property
     def windows(self) -> Windows:
         """The windows over x and dx, one for each position of y and dy."""
-        return replace(self.over((self.x, self.dx), (self.y, self.dy)), work=_work(self.p))
+        return replace(super().windows, work=_work(self.p))
 
     def emit_window(
         self, window: Window, samples: Sequence[Sample], element: Index, blocks: int

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Value, constant
-from convoi.kernels.pooling import WindowKernel, contribute
+from convoi.kernels.pooling import ForwardKernel, GivingKernel, SharingKernel, contribute
 from convoi.kernels.windows import Elements, Window, Windows, fold, reduce_taps, tree
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from convoi.codegen.builder import Function
     from convoi.codegen.types import Index
-    from convoi.kernels.layout import Layout, Pair
+    from convoi.kernels.layout import Layout
     from convoi.kernels.spans import Sample
 
 TAP = 4
@@ -34,16 +34,8 @@ SHARED_TAPS = 1 << 18
 
 
 @dataclass(frozen=True)
-class MaxPool(WindowKernel):
+class MaxPool(ForwardKernel):
     """Largest value of each window; NaN if there is one, as NumPy's ``max``."""
-
-    arguments: ClassVar[tuple[str, ...]] = ("x", "y")
-
-    x: Layout
-    y: Layout
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[Pair, ...]
 
     @property
     def units(self) -> int:
@@ -55,11 +47,6 @@ class MaxPool(WindowKernel):
         """What the taps of a sample take, in multiply-adds."""
         return TAP * self.y.positions * self.y.stride * math.prod(self.size)
 
-    @property
-    def windows(self) -> Windows:
-        """The windows over x, one for each position of y."""
-        return self.over((self.x,), (self.y,))
-
     def emit_window(
         self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
     ) -> None:
@@ -70,29 +57,14 @@ class MaxPool(WindowKernel):
 
 
 @dataclass(frozen=True)
-class MaxPoolBackward(WindowKernel):
+class MaxPoolBackward(GivingKernel):
     """The gradient of each window goes to its first maximum; windows of NaN give none.
 
     With ``relu``, x is the output of a fused ReLU, and dx is the gradient with respect to the
     input of the ReLU: windows whose maximum is not positive give none.
     """
 
-    arguments: ClassVar[tuple[str, ...]] = ("x", "y", "dy", "dx")
-    gives: ClassVar[bool] = True
-
-    x: Layout
-    y: Layout
-    dy: Layout
-    dx: Layout
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[Pair, ...]
     relu: bool = False
-
-    @property
-    def windows(self) -> Windows:
-        """The windows over x and dx, one for each position of y and dy."""
-        return self.over((self.x, self.dx), (self.y, self.dy))
 
     def emit_window(
         self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
@@ -104,22 +76,10 @@ class MaxPoolBackward(WindowKernel):
 
 
 @dataclass(frozen=True)
-class AveragePool(WindowKernel):
+class AveragePool(ForwardKernel):
     """Average of each window over the positions that it sees, or over all its taps."""
 
-    arguments: ClassVar[tuple[str, ...]] = ("x", "y")
-
-    x: Layout
-    y: Layout
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[Pair, ...]
     count_padding: bool = False
-
-    @property
-    def windows(self) -> Windows:
-        """The windows over x, one for each position of y."""
-        return self.over((self.x,), (self.y,))
 
     def emit_window(
         self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
@@ -133,23 +93,10 @@ class AveragePool(WindowKernel):
 
 
 @dataclass(frozen=True)
-class AveragePoolBackward(WindowKernel):
+class AveragePoolBackward(SharingKernel):
     """Every window shares its gradient among the positions that it averaged."""
 
-    arguments: ClassVar[tuple[str, ...]] = ("dy", "dx")
-    gives: ClassVar[bool] = True
-
-    dy: Layout
-    dx: Layout
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[Pair, ...]
     count_padding: bool = False
-
-    @property
-    def windows(self) -> Windows:
-        """The windows over dx, one for each position of dy."""
-        return self.over((self.dx,), (self.dy,))
 
     def emit_window(
         self, window: Window, samples: Sequence[Sample], element: Index, blocks: int

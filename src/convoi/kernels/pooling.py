@@ -8,6 +8,7 @@ is cleared and windows add to it in scan order.
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from convoi.kernels.base import CallArguments, Kernel
@@ -68,6 +69,64 @@ class WindowKernel(Kernel):
             each_window(f, windows, body, some)
 
         each_sample(f, call.count, pointers, layouts, one)
+
+
+@dataclass(frozen=True)
+class ForwardKernel(WindowKernel):
+    """A value of y for each window over x."""
+
+    arguments: ClassVar[tuple[str, ...]] = ("x", "y")
+
+    x: Layout
+    y: Layout
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[Pair, ...]
+
+    @property
+    def windows(self) -> Windows:
+        """The windows over x, one for each position of y."""
+        return self.over((self.x,), (self.y,))
+
+
+@dataclass(frozen=True)
+class SharingKernel(WindowKernel):
+    """Each window over dx shares its value of dy."""
+
+    arguments: ClassVar[tuple[str, ...]] = ("dy", "dx")
+    gives: ClassVar[bool] = True
+
+    dy: Layout
+    dx: Layout
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[Pair, ...]
+
+    @property
+    def windows(self) -> Windows:
+        """The windows over dx, one for each position of dy."""
+        return self.over((self.dx,), (self.dy,))
+
+
+@dataclass(frozen=True)
+class GivingKernel(WindowKernel):
+    """Each window gives its value of dy to positions of dx, according to x and y."""
+
+    arguments: ClassVar[tuple[str, ...]] = ("x", "y", "dy", "dx")
+    gives: ClassVar[bool] = True
+
+    x: Layout
+    y: Layout
+    dy: Layout
+    dx: Layout
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[Pair, ...]
+
+    @property
+    def windows(self) -> Windows:
+        """The windows over x and dx, one for each position of y and dy."""
+        return self.over((self.x, self.dx), (self.y, self.dy))
 
 
 def contribute(value: Value, dx: Sample, element: Index, block: int, *, add: bool) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import I64, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.pooling import WindowKernel, clear_rest, contribute
+from convoi.kernels.pooling import ForwardKernel, SharingKernel, clear_rest, contribute
 from convoi.kernels.random_bits import SampleKeys, element_bits
 from convoi.kernels.spans import Sample
 from convoi.kernels.vector_math import VectorMath
@@ -34,21 +34,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BlurPool(WindowKernel):
+class BlurPool(ForwardKernel):
     """Average with binomial weights."""
-
-    arguments: ClassVar[tuple[str, ...]] = ("x", "y")
-
-    x: Layout
-    y: Layout
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[Pair, ...]
-
-    @property
-    def windows(self) -> Windows:
-        """The windows over x, one for each position of y."""
-        return self.over((self.x,), (self.y,))
 
     def emit_window(
         self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
@@ -68,22 +55,8 @@ class BlurPool(WindowKernel):
 
 
 @dataclass(frozen=True)
-class BlurPoolBackward(WindowKernel):
+class BlurPoolBackward(SharingKernel):
     """Every window shares its gradient by weight."""
-
-    arguments: ClassVar[tuple[str, ...]] = ("dy", "dx")
-    gives: ClassVar[bool] = True
-
-    dy: Layout
-    dx: Layout
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[Pair, ...]
-
-    @property
-    def windows(self) -> Windows:
-        """The windows over dx, one for each position of dy."""
-        return self.over((self.dx,), (self.dy,))
 
     def emit_window(
         self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
@@ -168,21 +141,8 @@ def _one_over_weights(f: Function, window: Window, size: tuple[int, ...], layout
 
 
 @dataclass(frozen=True)
-class StochasticPool(WindowKernel):
+class StochasticPool(ForwardKernel):
     """The positive values of each window weighed by themselves: predictions."""
-
-    arguments: ClassVar[tuple[str, ...]] = ("x", "y")
-
-    x: Layout
-    y: Layout
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[Pair, ...]
-
-    @property
-    def windows(self) -> Windows:
-        """The windows over x, one for each position of y."""
-        return self.over((self.x,), (self.y,))
 
     def emit_window(
         self, window: Window, samples: Sequence[Sample], element: Index, blocks: int
