@@ -17,6 +17,7 @@ import numpy as np
 from convoi.ops import require
 from convoi.ops.base import Array, Gradients, GraphBuilder, Operation, Shape, Use, register
 from convoi.ops.dropout import SEED, element_bits, sample_keys
+from convoi.ops.pool import LinearPoolBackward, PoolBackward
 from convoi.ops.reach import Reach
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class AdaptiveAveragePool(IntervalPool):
 
 @register
 @dataclass(frozen=True)
-class AdaptiveAveragePoolBackward(Operation):
+class AdaptiveAveragePoolBackward(LinearPoolBackward):
     r"""Gradient of :class:`AdaptiveAveragePool`.
 
     .. math:: dx_{c,q} = \sum_{p:\; q \in I_p} dy_{c,p} / |I_p|
@@ -167,15 +168,8 @@ class AdaptiveAveragePoolBackward(Operation):
     """
 
     name: ClassVar[str] = "adaptive_average_pool_backward"
-    differentiable: ClassVar[bool] = False
 
     pool: AdaptiveAveragePool
-    input_shape: Shape
-
-    def infer_shape(self, *inputs: Shape) -> Shape:
-        (dy,) = inputs
-        require.same(self, "a gradient", self.pool.infer_shape(self.input_shape), dy)
-        return self.input_shape
 
     def reference(self, *arrays: Array) -> Array:
         (dy,) = arrays
@@ -212,7 +206,7 @@ class AdaptiveMaxPool(IntervalPool):
 
 @register
 @dataclass(frozen=True)
-class AdaptiveMaxPoolBackward(Operation):
+class AdaptiveMaxPoolBackward(PoolBackward):
     r"""Gradient of :class:`AdaptiveMaxPool`: that of each window goes to its first maximum.
 
     .. math:: dx_q = \sum_{p:\; q = q^*(p)} dy_p, \qquad q^*(p) = \min \{q \in I_p : x_q = y_p\}
@@ -221,16 +215,8 @@ class AdaptiveMaxPoolBackward(Operation):
     """
 
     name: ClassVar[str] = "adaptive_max_pool_backward"
-    arity: ClassVar[int | None] = 3
-    differentiable: ClassVar[bool] = False
 
     pool: AdaptiveMaxPool
-
-    def infer_shape(self, *inputs: Shape) -> Shape:
-        x, y, dy = inputs
-        require.same(self, "an output", self.pool.infer_shape(x), y)
-        require.same(self, "a gradient", y, dy)
-        return x
 
     def reference(self, *arrays: Array) -> Array:
         x, y, dy = arrays

@@ -92,22 +92,39 @@ class MaxPool(Pool):
 
 
 @dataclass(frozen=True)
-class _PoolBackward(Operation):
+class PoolBackward(Operation):
     """Gradient of a pooling operation that depends on its input and its output."""
 
     arity: ClassVar[int | None] = 3
     differentiable: ClassVar[bool] = False
 
-    def _infer_shape(self, pool: Pool, *inputs: Shape) -> Shape:
+    pool: Operation
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
         x, y, dy = inputs
-        require.same(self, "an output", pool.infer_shape(x), y)
+        require.same(self, "an output", self.pool.infer_shape(x), y)
         require.same(self, "a gradient", y, dy)
         return x
 
 
+@dataclass(frozen=True)
+class LinearPoolBackward(Operation):
+    """Gradient of a pooling operation that is linear: the values themselves are not needed."""
+
+    differentiable: ClassVar[bool] = False
+
+    pool: Operation
+    input_shape: Shape
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        (dy,) = inputs
+        require.same(self, "a gradient", self.pool.infer_shape(self.input_shape), dy)
+        return self.input_shape
+
+
 @register
 @dataclass(frozen=True)
-class MaxPoolBackward(_PoolBackward):
+class MaxPoolBackward(PoolBackward):
     r"""Gradient of :class:`MaxPool`: that of each window goes to its first maximum.
 
     .. math:: dx_q = \sum_{p:\; q = q^*(p)} dy_p, \qquad
@@ -119,9 +136,6 @@ class MaxPoolBackward(_PoolBackward):
     name: ClassVar[str] = "max_pool_backward"
 
     pool: MaxPool
-
-    def infer_shape(self, *inputs: Shape) -> Shape:
-        return self._infer_shape(self.pool, *inputs)
 
     def reference(self, *arrays: Array) -> Array:
         x, y, dy = arrays
@@ -173,7 +187,7 @@ class AveragePool(Pool):
 
 @register
 @dataclass(frozen=True)
-class AveragePoolBackward(Operation):
+class AveragePoolBackward(LinearPoolBackward):
     r"""Gradient of :class:`AveragePool`: every window shares its gradient among its positions.
 
     .. math:: dx_{c,q} = \sum_{p,r:\; p s - l + r = q} dy_{c,p} / m_p
@@ -182,15 +196,8 @@ class AveragePoolBackward(Operation):
     """
 
     name: ClassVar[str] = "average_pool_backward"
-    differentiable: ClassVar[bool] = False
 
     pool: AveragePool
-    input_shape: Shape
-
-    def infer_shape(self, *inputs: Shape) -> Shape:
-        (dy,) = inputs
-        require.same(self, "a gradient", self.pool.infer_shape(self.input_shape), dy)
-        return self.input_shape
 
     def reference(self, *arrays: Array) -> Array:
         (dy,) = arrays
@@ -232,7 +239,7 @@ class LpPool(Pool):
 
 @register
 @dataclass(frozen=True)
-class LpPoolBackward(_PoolBackward):
+class LpPoolBackward(PoolBackward):
     r"""Gradient of :class:`LpPool`.
 
     .. math:: dx_q = \sum_{P,r:\; P s - l + r = q} dy_P \, \operatorname{sign}(x_q)
@@ -244,9 +251,6 @@ class LpPoolBackward(_PoolBackward):
     name: ClassVar[str] = "lp_pool_backward"
 
     pool: LpPool
-
-    def infer_shape(self, *inputs: Shape) -> Shape:
-        return self._infer_shape(self.pool, *inputs)
 
     def reference(self, *arrays: Array) -> Array:
         x, y, dy = arrays

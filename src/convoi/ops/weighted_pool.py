@@ -12,7 +12,7 @@ import numpy as np
 from convoi.ops import require
 from convoi.ops.base import Array, Gradients, GraphBuilder, Operation, Shape, Use, register
 from convoi.ops.dropout import SEED, element_bits, sample_keys
-from convoi.ops.pool import Pool
+from convoi.ops.pool import LinearPoolBackward, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +82,7 @@ class BlurPool(Pool):
 
 @register
 @dataclass(frozen=True)
-class BlurPoolBackward(Operation):
+class BlurPoolBackward(LinearPoolBackward):
     r"""Gradient of :class:`BlurPool`: every window shares its gradient by weight.
 
     .. math:: dx_{c,q} = \sum_{p,r:\; p s - l + r = q} b_r \, dy_{c,p} / m_p
@@ -91,15 +91,8 @@ class BlurPoolBackward(Operation):
     """
 
     name: ClassVar[str] = "blur_pool_backward"
-    differentiable: ClassVar[bool] = False
 
     pool: BlurPool
-    input_shape: Shape
-
-    def infer_shape(self, *inputs: Shape) -> Shape:
-        (dy,) = inputs
-        require.same(self, "a gradient", self.pool.infer_shape(self.input_shape), dy)
-        return self.input_shape
 
     def reference(self, *arrays: Array) -> Array:
         (dy,) = arrays
