@@ -345,7 +345,7 @@ def load(
     threads: int | None = None,
     precision: Precision = "default",
 ) -> Network:
-    """Read a network from a file that :meth:`Network.save` wrote.
+    """Read a network from a file that :meth:`Network.save <convoi.nn.Network.save>` wrote.
 
     Reading runs no code from the file, and the file's data are compared with a checksum in it.
 
