@@ -6,6 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from convoi.kernels.layout import Layout
+from convoi.kernels.moments import Partial
 from convoi.runtime.buffers import aligned_zeros
 
 MACHINES = [
@@ -93,3 +94,11 @@ def random_array(layout, count, seed=0):
 def tolerance(dtype, units=8):
     """Return the relative tolerance of so many roundings."""
     return units * np.finfo(dtype).eps
+
+
+def chunk_moments(accumulator, layout):
+    """Return count, mean and variance of each channel that a chunk's accumulator holds."""
+    rows = accumulator[: len(Partial) * layout.stride].astype(np.float64)
+    rows = rows.reshape(len(Partial), layout.stride)[:, : layout.channels]
+    count = rows[Partial.COUNT]
+    return count, rows[Partial.ORIGIN] + rows[Partial.MEAN], rows[Partial.SQUARES] / count

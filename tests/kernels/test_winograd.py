@@ -18,8 +18,10 @@ from convoi import ops
 from convoi.compiler import choose
 from convoi.compiler.choose_winograd import GRADIENT_CHANNELS
 from convoi.compiler.steps import WinogradPacking
+from convoi.kernels.epilogue_sums import EpilogueMoments
 from convoi.kernels.expression import Expression, Sum
 from convoi.kernels.layout import Layout
+from convoi.kernels.moments import MomentsAccumulate
 from convoi.kernels.weight_gradient import GradientTile
 from convoi.kernels.weights import WeightLayout
 from convoi.kernels.winograd import ProductTile, WinogradCorrelate
@@ -34,6 +36,7 @@ from convoi.kernels.winograd_weights import (
 from convoi.runtime.buffers import aligned_zeros
 from tests.kernels.harness import ALL_TARGETS, call_kernel, target_named
 from tests.kernels.support import activation, output, placed, written
+from tests.kernels.tensors import chunk_moments
 
 PROMISED = 1e-5
 """The largest error, relative to the largest value."""
@@ -183,12 +186,15 @@ def transformed(weight, indices, weights: WeightLayout, case: Case, target, *, t
     return u
 
 
-def correlate(kernel: WinogradCorrelate, x, u, extra=(), *, target, lanes_beyond=3.5) -> np.ndarray:
+def correlate(
+    kernel: WinogradCorrelate, x, u, extra=(), sums=(), *, target, lanes_beyond=3.5, fresh=True
+) -> np.ndarray:
     """Run a kernel on some samples and return what it wrote, after checking all else."""
     scratch, behind = guarded(kernel.scratch_elements)
     y = output(kernel.y, len(x))
     samples = between_nan(placed(x, kernel.x, beyond=lanes_beyond, halo=0), kernel.x)
-    call_kernel(kernel, [samples, u, *extra, scratch, y], count=len(x), target=target)
+    buffers = [samples, u, *extra, scratch, y, *sums]
+    call_kernel(kernel, buffers, count=len(x), fresh=fresh, target=target)
     assert np.isnan(behind).all()
     return written(y, kernel.y, zero_beyond=not kernel.tensors)
 
@@ -200,12 +206,11 @@ def error(actual: np.ndarray, expected: np.ndarray) -> float:
     return float(found) if np.isfinite(found) else math.inf
 
 
-def forward(case: Case, x, weight, target, *, fused: bool = False) -> np.ndarray:
-    """Return the kernel's output; if fused, that of ``max(0, conv + bias + x's first channel)``."""
+def forward_kernel(case: Case, weight, target) -> tuple[WinogradCorrelate, np.ndarray]:
+    """Return the kernel of a forward pass, and the transformed weights."""
     tiling = case.tiling(case.outputs)
     offset = tuple(-low for low, _ in case.padding)
     weights = weight_layout(case, case.filters, case.channels, target)
-    u = transformed(weight, weights.forward_indices(), weights, case, target, turned=case.flip)
     kernel = WinogradCorrelate(
         layout(case.channels, case.spatial, target, tiling.reach(offset, case.spatial)),
         layout(case.filters, case.outputs, target, ((1, 2),) * case.rank),
@@ -213,6 +218,13 @@ def forward(case: Case, x, weight, target, *, fused: bool = False) -> np.ndarray
         offset,
         ProductTile(weights.blocks, case.tiles),
     )
+    indices = weights.forward_indices()
+    return kernel, transformed(weight, indices, weights, case, target, turned=case.flip)
+
+
+def forward(case: Case, x, weight, target, *, fused: bool = False) -> np.ndarray:
+    """Return the kernel's output; if fused, that of ``max(0, conv + bias + x's first channel)``."""
+    kernel, u = forward_kernel(case, weight, target)
     if not fused:
         return correlate(kernel, x, u, target=target)
     other = layout(case.filters, case.outputs, target, ((2, 0),) * case.rank)
@@ -304,6 +316,29 @@ def test_forward_equals_its_definition(case: Case, cpu: str) -> None:
     bias, tensor = fused_inputs(case, len(x))
     fused = np.maximum(expected + bias.reshape(-1, *(1,) * case.rank) + tensor, 0)
     assert error(forward(case, x, weight, target, fused=True), fused) < PROMISED
+
+
+SUMMED = [CASES[1], CASES[2], CASES[10], CASES[19]]
+"""Tiles inside the grid and beyond its edges, blocks of several samples, and parts."""
+
+
+@TARGETS
+@pytest.mark.parametrize("case", SUMMED, ids=str)
+def test_moments_are_those_of_what_is_stored(case: Case, cpu: str) -> None:
+    target = target_named(cpu)
+    x, weight, _ = examples(case)
+    kernel, u = forward_kernel(case, weight, target)
+    kernel = replace(kernel, sums=EpilogueMoments())
+    accumulator, behind = guarded(MomentsAccumulate(kernel.y).accumulator_size)
+    some = correlate(kernel, x, u, sums=[accumulator], target=target)
+    more = correlate(kernel, x[:1], u, sums=[accumulator], target=target, fresh=False)
+    assert np.isnan(behind).all()
+    assert error(some, case.conv.reference(x.astype(float), weight.astype(float))) < PROMISED
+    exact = np.moveaxis(np.concatenate([some, more]).astype(float), 1, -1).reshape(-1, case.filters)
+    count, mean, variance = chunk_moments(accumulator, kernel.y)
+    assert (count == len(exact)).all()
+    np.testing.assert_allclose(mean, exact.mean(axis=0), atol=1e-6 * exact.std())
+    np.testing.assert_allclose(variance, exact.var(axis=0), rtol=2e-6)
 
 
 @TARGETS

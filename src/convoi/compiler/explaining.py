@@ -18,8 +18,9 @@ from convoi.compiler.choose_winograd import (
 from convoi.compiler.layouts import conv_of
 from convoi.compiler.pipeline import compile_inference, compile_training
 from convoi.kernels.correlate import Correlate
+from convoi.kernels.epilogue_sums import EpilogueMoments
 from convoi.kernels.layout import Layout
-from convoi.ops import Conv, ConvBackwardData, CrossEntropy, Dense
+from convoi.ops import BatchMoments, Conv, ConvBackwardData, CrossEntropy, Dense
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,8 @@ class KernelExplanation:
     kernel : str
         The kind of kernel.
     fused : tuple of str
-        Operations that it applies to its results before it stores them.
+        Operations that it applies to its results before it stores them, and that it finds from
+        what it stores.
     lanes : int
         Elements of its vectors: one output channel per lane.
     form : str or None
@@ -122,7 +124,7 @@ class _Explainer:
                     number,
                     step.label,
                     type(kernel).__name__,
-                    _fused(tasks.get(step.label)),
+                    _fused(tasks.get(step.label), kernel),
                     _lanes(kernel),
                     _form(kernel),
                     _tile(kernel),
@@ -190,8 +192,10 @@ class _Explainer:
         return next((f"direct for {why}" for applies, why in checks if applies), "")
 
 
-def _fused(task: Task | None) -> tuple[str, ...]:
-    return () if task is None else tuple(type(node.op).__name__ for node in task.absorbed)
+def _fused(task: Task | None, kernel: Kernel) -> tuple[str, ...]:
+    absorbed = () if task is None else tuple(type(node.op).__name__ for node in task.absorbed)
+    sums = getattr(kernel, "sums", None)
+    return (*absorbed, BatchMoments.__name__) if isinstance(sums, EpilogueMoments) else absorbed
 
 
 def _lanes(kernel: Kernel) -> int:

@@ -2,8 +2,8 @@
 
     graph --(mask)--> graph --simplify--> graph --(differentiate)--> graph
           --(keep winners, recompute)--> graph --fuse--> tasks
-          --place--> layouts --select--> steps (kernels on operands) --cut--> segments
-          --plan--> addresses
+          --place--> layouts --select--> steps (kernels on operands)
+          --(sum while storing)--> steps --cut--> segments --plan--> addresses
 
 Each pass is a function in a file of its own; none of them changes what another one decided.
 """
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from convoi.compiler import choose
 from convoi.compiler.boundary import select_input, select_output, select_output_gradient
 from convoi.compiler.convoys import cut_at_heavy_layers
+from convoi.compiler.epilogue_sums import sum_while_storing
 from convoi.compiler.layouts import place_values
 from convoi.compiler.maxima import keep_winners
 from convoi.compiler.memory import MemoryPlan, MemoryPlanner
@@ -178,6 +179,7 @@ def compile_training(
     )
     packed_input, tasks = select_input(selection, tasks, augment=augment)
     select_tasks(selection, tasks)
+    sum_while_storing(selection)
     select_output(selection, training.prediction, PREDICTION)
     keep_within_segments(selection)
     segments = cut_segments(selection.steps, selection.root)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.epilogue_sums import NO_SUMS, EpilogueSums
 from convoi.kernels.expression import IDENTITY, Expression
 from convoi.kernels.sharing import Bounds, Units, WeighedUnits, within
 
@@ -64,7 +65,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Correlate(Kernel):
-    """The direct kernel. Pointers: x, weights, [bias], epilogue tensors, y."""
+    """The direct kernel. Pointers: x, weights, [bias], epilogue tensors, y, those of the sums."""
 
     x: Layout
     y: Layout
@@ -78,10 +79,12 @@ class Correlate(Kernel):
     tensors: tuple[Layout, ...] = ()
     divided: bool = False
     """Whether threads may share the tiles along the first axis and the blocks of channels."""
+    sums: EpilogueSums = NO_SUMS
+    """Made over what is stored; only kernels that are not divided make any."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
-        return 3 + self.bias + len(self.tensors)
+        return 3 + self.bias + len(self.tensors) + len(self.sums.arguments)
 
     @property
     def blocks_outermost(self) -> bool:
@@ -127,7 +130,7 @@ class Correlate(Kernel):
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loops over samples, blocks of channels and positions."""
-        _Emitter(self, f, pointers).emit(call)
+        _Emitter(self, f, pointers, call).emit()
 
     def emit_part(
         self,
@@ -137,7 +140,7 @@ class Correlate(Kernel):
         origins: tuple[Origin, ...],
     ) -> None:
         """Emit the same for a part of a grid: pointers lead to it, origins say where it is."""
-        _Emitter(self, f, pointers, origins).emit(call)
+        _Emitter(self, f, pointers, call, origins).emit()
 
 
 class _Emitter:
@@ -148,17 +151,20 @@ class _Emitter:
         kernel: Correlate,
         f: Function,
         pointers: Sequence[Value],
+        call: CallArguments,
         origins: tuple[Origin, ...] = (),
     ) -> None:
         self.k = kernel
+        self.call = call
         self.origins = origins or (Origin(0, 0),) * len(kernel.axes)
         self.single_columns = bool(origins)
         self.f = f
-        self.x, self.w = pointers[:2]
-        rest = list(pointers[2:])
+        own, sums = kernel.sums.split(pointers)
+        self.x, self.w, *rest = own
         self.bias = rest.pop(0) if kernel.bias else None
         self.y = rest.pop()
         self.tensors = rest
+        self.add_stored = kernel.sums.begin(f, kernel.y, sums, call)
         self.vector = kernel.y.vector
         self.element = kernel.y.element
         # (vectors of the block, first block, number of such blocks)
@@ -171,8 +177,8 @@ class _Emitter:
 
     # Loops over samples, blocks and positions ----------------------------------------------
 
-    def emit(self, call: CallArguments) -> None:
-        f, k, tile = self.f, self.k, self.k.tile
+    def emit(self) -> None:
+        f, k, call, tile = self.f, self.k, self.call, self.k.tile
         blocks = len(k.weights.blocks)
         units = Units.of(f, call, k.tiles if k.divided else 1, blocks, divided=k.divided)
         weighed = WeighedUnits(
@@ -524,6 +530,7 @@ class _Emitter:
             for pointer, p in zip(self.tensors, place.tensors, strict=True)
         ]
         for v in range(block.vectors):
+            stored = []
             for j, offset in enumerate(offsets):
                 extra = [
                     f.load(f.at(t, o + v * lanes, self.element), self.vector)
@@ -532,6 +539,8 @@ class _Emitter:
                 value = accumulators[v * len(offsets) + j]
                 value = self.k.epilogue.emit(f, [value, *extra])
                 f.store(value, f.at(y, offset.y + v * lanes, self.element))
+                stored.append(value)
+            self.add_stored(f.add(block.channel, v * lanes), stored)
 
 
 def _divide(f: Function, number: Index, divisor: int) -> Index:

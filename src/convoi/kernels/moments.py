@@ -51,7 +51,7 @@ class Moment(IntEnum):
     """Values per channel."""
 
 
-class _Partial(IntEnum):
+class Partial(IntEnum):
     """The rows of a chunk's accumulator of moments."""
 
     COUNT = 0
@@ -77,7 +77,7 @@ class MomentsAccumulate(Kernel):
     @property
     def accumulator_size(self) -> int:
         """Elements of a chunk's accumulator."""
-        return accumulator_elements(self.x, len(_Partial))
+        return accumulator_elements(self.x, len(Partial))
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit both passes over each tile and group of channels, and the merging."""
@@ -102,12 +102,12 @@ class MomentsAccumulate(Kernel):
 def begin_chunk(f: Function, values: Rows, chunk: Rows, call: CallArguments) -> None:
     """Emit what a chunk begins with: no values, and the first sample's first ones as origin."""
     layout = values.layout
-    chunk.clear_when_fresh(len(_Partial), call)
+    chunk.clear_when_fresh(len(Partial), call)
     some = f.convert("zext", f.compare("sgt", call.count, 0), I64)
     with f.when(f.compare("ne", f.integer("and", call.fresh, some), 0)):
         f.loop(
             layout.stride,
-            lambda k, _: chunk.store(values.load(0, k), _Partial.ORIGIN, k),
+            lambda k, _: chunk.store(values.load(0, k), Partial.ORIGIN, k),
             step=layout.lanes,
         )
 
@@ -126,7 +126,7 @@ def accumulate_tile(
     def load(point: Point, block: int) -> Value:
         return values.load(0, f.add(point[0], channels[block]))
 
-    origins = [chunk.load(_Partial.ORIGIN, k) for k in channels]
+    origins = [chunk.load(Partial.ORIGIN, k) for k in channels]
 
     def add_value(point: Point, block: int, sums: list[Value]) -> list[Value]:
         return [m.add(sums[0], m.sub(load(point, block), origins[block]))]
@@ -146,7 +146,7 @@ def accumulate_tile(
         # The centre is rounded, so the squares are a little too large.
         excess = m.sub(m.sub(centre, start), mean)
         exact = m.fma(m.neg(m.mul(excess, count)), excess, square)
-        _store_partial(chunk, k, _merge(m, _load_partial(chunk, k), _Moments(count, mean, exact)))
+        Moments.load(chunk, k).merge(m, Moments(count, mean, exact)).store(chunk, k)
 
 
 def _splat(f: Function, layout: Layout, number: Index) -> Value:
@@ -157,36 +157,36 @@ def _splat(f: Function, layout: Layout, number: Index) -> Value:
 
 
 @dataclass(frozen=True)
-class _Moments:
-    """Moments of some values, in registers; see :class:`_Partial`."""
+class Moments:
+    """Moments of some values, in registers; see :class:`Partial`."""
 
     count: Value
     mean: Value
     squares: Value
 
+    @classmethod
+    def load(cls, chunk: Rows, channel: Index) -> Moments:
+        """Load those of a chunk."""
+        rows = (Partial.COUNT, Partial.MEAN, Partial.SQUARES)
+        return cls(*(chunk.load(row, channel) for row in rows))
 
-def _load_partial(chunk: Rows, channel: Index) -> _Moments:
-    rows = (_Partial.COUNT, _Partial.MEAN, _Partial.SQUARES)
-    return _Moments(*(chunk.load(row, channel) for row in rows))
+    def store(self, chunk: Rows, channel: Index) -> None:
+        """Store those of a chunk."""
+        chunk.store(self.count, Partial.COUNT, channel)
+        chunk.store(self.mean, Partial.MEAN, channel)
+        chunk.store(self.squares, Partial.SQUARES, channel)
 
-
-def _store_partial(chunk: Rows, channel: Index, moments: _Moments) -> None:
-    chunk.store(moments.count, _Partial.COUNT, channel)
-    chunk.store(moments.mean, _Partial.MEAN, channel)
-    chunk.store(moments.squares, _Partial.SQUARES, channel)
-
-
-def _merge(m: VectorMath, a: _Moments, b: _Moments) -> _Moments:
-    """Merge the moments of two sets of values, which have the same origin."""
-    count = m.add(a.count, b.count)
-    share = m.div(b.count, m.maximum(1.0, count))
-    difference = m.sub(b.mean, a.mean)
-    between = m.mul(m.mul(difference, difference), m.mul(a.count, share))
-    return _Moments(
-        count,
-        m.fma(difference, share, a.mean),
-        m.add(m.add(a.squares, b.squares), between),
-    )
+    def merge(self, m: VectorMath, other: Moments) -> Moments:
+        """Return the moments of both sets of values, which have the same origin."""
+        count = m.add(self.count, other.count)
+        share = m.div(other.count, m.maximum(1.0, count))
+        difference = m.sub(other.mean, self.mean)
+        between = m.mul(m.mul(difference, difference), m.mul(self.count, share))
+        return Moments(
+            count,
+            m.fma(difference, share, self.mean),
+            m.add(m.add(self.squares, other.squares), between),
+        )
 
 
 @dataclass(frozen=True)
@@ -247,22 +247,22 @@ class MomentsFinish(Kernel):
 
     def _merged(
         self, f: Function, accumulators: Value, number: Value, channel: Index
-    ) -> tuple[Value, _Moments]:
+    ) -> tuple[Value, Moments]:
         """Emit the merging of all chunks in their order; return their origin and moments."""
         layout = self.layout
         m = VectorMath(f, layout.vector)
         first = Rows(f, layout, accumulators)
-        start = first.load(_Partial.ORIGIN, channel)
-        size = accumulator_elements(layout, len(_Partial))
+        start = first.load(Partial.ORIGIN, channel)
+        size = accumulator_elements(layout, len(Partial))
 
         def one(i: Index, carried: list[Value]) -> list[Value]:
             place = f.at(accumulators, f.mul(i, size), layout.element)
             chunk = Rows(f, layout, place)
-            own = _load_partial(chunk, channel)
-            moved = m.add(m.sub(chunk.load(_Partial.ORIGIN, channel), start), own.mean)
-            merged = _merge(m, _Moments(*carried), _Moments(own.count, moved, own.squares))
+            own = Moments.load(chunk, channel)
+            moved = m.add(m.sub(chunk.load(Partial.ORIGIN, channel), start), own.mean)
+            merged = Moments(*carried).merge(m, Moments(own.count, moved, own.squares))
             return [merged.count, merged.mean, merged.squares]
 
-        held = _load_partial(first, channel)
+        held = Moments.load(first, channel)
         carried = f.loop(number, one, [held.count, held.mean, held.squares], start=1)
-        return start, _Moments(*carried)
+        return start, Moments(*carried)

@@ -21,10 +21,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.epilogue_sums import NO_SUMS, AddStored, EpilogueSums
 from convoi.kernels.expression import IDENTITY, Expression
 from convoi.kernels.sharing import Bounds, Units, within
 from convoi.kernels.winograd_forms import FORMS, Place, apply_along
@@ -65,7 +67,7 @@ class ProductTile:
 
 @dataclass(frozen=True)
 class WinogradCorrelate(Kernel):
-    """The kernel. Pointers: x, U, [bias], epilogue tensors, scratch, y.
+    """The kernel. Pointers: x, U, [bias], epilogue tensors, scratch, y, those of the sums.
 
     ``U`` lies as ``[f][block][part][input channel][output channel of the block]``. The scratch
     memory holds V and M of a block, :attr:`scratch_elements` elements.
@@ -82,10 +84,12 @@ class WinogradCorrelate(Kernel):
     tensors: tuple[Layout, ...] = ()
     divided: bool = False
     """Whether threads may share the blocks of tiles and of output channels."""
+    sums: EpilogueSums = NO_SUMS
+    """Made over what is stored; only kernels that are not divided make any."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
-        return 4 + self.bias + len(self.tensors)
+        return 4 + self.bias + len(self.tensors) + len(self.sums.arguments)
 
     @property
     def samples_at_once(self) -> int:
@@ -133,9 +137,10 @@ class WinogradCorrelate(Kernel):
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loop over blocks: transform, multiply, transform back."""
-        x, u, *rest = pointers
+        (x, u, *rest), sums = self.sums.split(pointers)
         bias = rest.pop(0) if self.bias else None
         y, scratch = rest.pop(), rest.pop()
+        add_stored = self.sums.begin(f, self.y, sums, call)
         units = Units.of(
             f, call, self.tiling.strips, len(self.product.blocks), divided=self.divided
         )
@@ -160,7 +165,7 @@ class WinogradCorrelate(Kernel):
             streams.append(Stream(y, self.y, write=True))
             prefetch = prefetch_ahead(f, self.tiling, block, streams)
             self._multiply(f, block, channels, (u, scratch, products), prefetch)
-            self._transform_back(walk, block, channels, products, bias, rest, y)
+            self._transform_back(walk, block, channels, products, bias, rest, y, add_stored)
 
         walk.blocks(call.count, one)
 
@@ -257,6 +262,7 @@ class WinogradCorrelate(Kernel):
         bias: Value | None,
         tensors: Sequence[Value],
         y: Value,
+        add_stored: AddStored,
     ) -> None:
         """Emit y = f(A^T M A + bias), tile by tile."""
         f, layout = walk.f, self.y
@@ -291,26 +297,27 @@ class WinogradCorrelate(Kernel):
                     f.at(pointer, f.add(start, k), element)
                     for pointer, start in zip([*tensors, y], starts, strict=True)
                 ]
-                self._store(f, values, validity, shift, ends)
+                self._store(f, values, validity, shift, ends, partial(add_stored, k))
 
             f.loop(end, channels, start=begin, step=layout.lanes)
 
         walk.tiles(block, one)
 
-    def _store(
+    def _store(  # noqa: PLR0917 - what is stored, and where
         self,
         f: Function,
         values: dict[Place, Value],
         validity: Validity,
         bias: Value | None,
         ends: Sequence[Value],
+        add_stored: Callable[[Sequence[Value]], None],
     ) -> None:
-        """Emit the epilogue and the stores, for the positions that are on the grid."""
+        """Emit the epilogue, the stores and the sums, for the positions that are on the grid."""
         layouts = (*self.tensors, self.y)
         form = FORMS[self.tiling.form]
         offsets = [grid_offsets(layout, form.outputs) for layout in layouts]
 
-        def store(where: Place) -> None:
+        def store(where: Place) -> Value:
             value = values[where]
             if bias is not None:
                 value = f.fadd(value, bias)
@@ -319,7 +326,9 @@ class WinogradCorrelate(Kernel):
                 for end, offset, layout in zip(ends, offsets, layouts, strict=True)
             ]
             extra = [f.load(pointer, self.y.vector) for pointer in at[:-1]]
-            f.store(self.epilogue.emit(f, [value, *extra]), at[-1])
+            value = self.epilogue.emit(f, [value, *extra])
+            f.store(value, at[-1])
+            return value
 
         groups: dict[str, tuple[Value | bool, list[Place]]] = {}
         for where in sorted(values):
@@ -330,10 +339,8 @@ class WinogradCorrelate(Kernel):
                 key = str(beyond)
             groups.setdefault(key, (condition, []))[1].append(where)
         for condition, wheres in groups.values():
-            if isinstance(condition, bool):
-                for where in wheres if condition else ():
-                    store(where)
-            else:
+            if isinstance(condition, Value):
                 with f.when(condition):
-                    for where in wheres:
-                        store(where)
+                    add_stored([store(where) for where in wheres])
+            elif condition:
+                add_stored([store(where) for where in wheres])
