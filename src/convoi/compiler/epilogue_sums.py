@@ -4,14 +4,14 @@ The rule of the moments selects a pass over memory. Where a convolution has stor
 before, it finds them from what it has in registers instead, and the pass is left out.
 
 Measured in place (Zen 4, one thread, 64-byte vectors, training of MobileNetV2 at 96x96 and of
-ResNet-20): where such passes took 0.85 and 0.76 ms of a step, the kernels take 0.32 and 0.20 ms more
-without them. It does not pay for
+ResNet-20): where such passes took 0.85 and 0.76 ms of a step, the kernels take 0.32 and 0.20 ms
+more without them. It does not pay for
 
-- depthwise convolutions: each vector is the sum of nine products, behind which nothing can hide, and
-  their kernels would take 1.03 ms more where the passes take 0.45;
-- the sums over gradients: a kernel that stores a gradient would read the normalised value beside it,
-  in the order of its tiles, which takes 3.1 and 3.3 ms where passes in the order of memory take 2.2
-  and 2.1.
+- depthwise convolutions: each vector is the sum of nine products, behind which nothing can hide,
+  and their kernels would take 1.03 ms more where the passes take 0.45;
+- the sums over gradients: a kernel that stores a gradient would read the normalised value beside
+  it, in the order of its tiles, which takes 3.1 and 3.3 ms where passes in the order of memory
+  take 2.2 and 2.1.
 """
 
 from __future__ import annotations
