@@ -166,7 +166,10 @@ def test_backward_data_equals_its_definition(example: Case, cpu: str) -> None:
             x.shape[1], conv.filters, taps, conv.groups, dx_layout.lanes, choice.blocks
         )
         packed = pack(weight, layout.backward_indices(), dtype)
-        kernel = Correlate(dy_layout, dx_layout, layout, axes, conv.kernel, choice.tile)
+        ahead = dy_layout.size if conv.kernel else 0
+        kernel = Correlate(
+            dy_layout, dx_layout, layout, axes, conv.kernel, choice.tile, ahead=ahead
+        )
     dx = aligned_zeros(len(x) * dx_layout.size, dtype)
     call_kernel(kernel, [to_layout(dy, dy_layout), packed, dx], count=len(x), target=target)
     want = ConvBackwardData(conv, example.shape).reference(dy, weight)
@@ -203,7 +206,7 @@ def test_backward_weight_equals_its_definition(example: Case, cpu: str, streamin
             mask = aligned_zeros(k.size, dtype)
             mask[:] = k >= 0
             buffers.append(mask)
-        ahead = (x_layout.stride, dy_layout.stride) if streaming else None
+        ahead = (x_layout.stride, dy_layout.stride) if streaming else (0, 0)
         kernel = WeightGradient(
             x_layout, dy_layout, layout, axes, conv.kernel, tile, masked, streaming, ahead
         )

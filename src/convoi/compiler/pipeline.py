@@ -3,7 +3,8 @@
     graph --(mask)--> graph --simplify--> graph --(differentiate)--> graph
           --(keep winners, recompute)--> graph --fuse--> tasks
           --place--> layouts --select--> steps (kernels on operands)
-          --(sum while storing)--> steps --cut--> segments --plan--> addresses
+          --(sum while storing)--> steps --cut--> segments --(ask ahead)--> segments
+          --plan--> addresses
 
 Each pass is a function in a file of its own; none of them changes what another one decided.
 """
@@ -20,6 +21,7 @@ from convoi.compiler.epilogue_sums import sum_while_storing
 from convoi.compiler.layouts import place_values
 from convoi.compiler.maxima import keep_winners
 from convoi.compiler.memory import MemoryPlan, MemoryPlanner
+from convoi.compiler.prefetch import ask_ahead
 from convoi.compiler.recompute import keep_within_segments, recompute_activations
 from convoi.compiler.rules import select_tasks
 from convoi.compiler.segments import cut_segments
@@ -137,6 +139,7 @@ def compile_values(
         select_output(selection, value, output_name(number))
     segments = cut_segments(selection.steps, selection.root)
     segments = cut_at_heavy_layers(selection, segments)
+    segments = ask_ahead(selection, segments)
     memory = MemoryPlanner(selection, segments, selection.tile_samples, link=link).plan()
     plan = Plan(memory.segments, memory.buffers, Chunking(most=None))
     layout = selection.layout(packed_input)
@@ -184,6 +187,7 @@ def compile_training(
     keep_within_segments(selection)
     segments = cut_segments(selection.steps, selection.root)
     segments = cut_at_heavy_layers(selection, segments)
+    segments = ask_ahead(selection, segments)
     parameters = sum(p.size for p in selection.packings.values() if not p.transposed)
     samples = choose.chunk_samples(parameters, _multiply_adds(graph), selection.tile_samples)
     granule = selection.tile_samples if samples % selection.tile_samples == 0 else 1

@@ -181,7 +181,7 @@ def _weight_gradient(  # noqa: PLR0917 - the parts of a kernel
     """Return the kernel of the gradient of a residue's weights."""
     positions = math.prod(run.count for axis in axes for run in axis)
     tile = choose.gradient_tile(weights, grid.kernel, positions, selection.target)
-    ahead = None
+    ahead = (0, 0)
     if positions == 1:
         last = grid.runs[-1]
         ahead = (last.input_step * x.stride, last.step * dy.stride)

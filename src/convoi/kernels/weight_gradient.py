@@ -67,9 +67,10 @@ class WeightGradient(Kernel):
     masked: bool = False
     streaming: bool = False
     """Whether sums are written past the caches, which do not hold them until they are read."""
-    ahead: tuple[int, int] | None = None
-    """Elements of x and of dy from these positions to those that the kernel is called for next:
-    they are asked for while these are worked on. Prefetchers do not follow so many samples."""
+    ahead: tuple[int, int] = (0, 0)
+    """Elements of x and of dy from these positions to others that will be read soon: they are asked
+    for while these are worked on; 0: they are not. Prefetchers do not follow so many samples, nor
+    a tile's few channels from position to position."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
@@ -229,8 +230,7 @@ class WeightGradient(Kernel):
             sums = list(sums)
             dy_here = f.at(dy, dy_offset, element)
             x_here = f.at(x, x_offset, element)
-            if self.ahead:
-                self._prefetch(f, x_here, dy_here, taps, channels, place)
+            self._prefetch(f, x_here, dy_here, taps, channels, place)
             gradients = [
                 f.load(f.at(dy_here, v * lanes, element), vector) for v in range(place.vectors)
             ]
@@ -263,14 +263,14 @@ class WeightGradient(Kernel):
     def _prefetch(  # noqa: PLR0917 - the extent of a tile
         self, f: Function, x: Value, dy: Value, taps: Taps, channels: int, place: _Place
     ) -> None:
-        """Ask for what the tile reads at the next positions."""
+        """Ask for what the tile reads at positions further on."""
         element = self.dy.element
-        x_ahead, dy_ahead = self.ahead or (0, 0)
+        x_ahead, dy_ahead = self.ahead
         line = LINE_BYTES // element.size
-        for _, offset in taps:
+        for _, offset in taps if x_ahead else ():
             for at in range(0, channels, line):
                 f.prefetch(f.at(x, x_ahead + offset + at, element))
-        for at in range(0, place.vectors * self.dy.lanes, line):
+        for at in range(0, place.vectors * self.dy.lanes if dy_ahead else 0, line):
             f.prefetch(f.at(dy, dy_ahead + at, element))
 
     def _positions(
