@@ -71,12 +71,14 @@ class WeightMemory:
 
 WEIGHT_MEMORY = (
     WeightMemory(512 * 1024, 0.0, 4),
-    WeightMemory(16 << 20, 3.0, 8),
+    WeightMemory(16 << 20, 3.0, 10),
     WeightMemory(math.inf, 8.5, 16),
 )
 """The second and third level of the cache, and memory. In GFLOP/s for blocks of 4, 8, 16, 32 tiles,
 64 channels of 14x14: 308, 305, 305, 302; 256 of 14x14: 307, 310, 299, 287; 512 of 4x4: 235, 339,
-357 (16 tiles). Cycles: a tile at a time, 256 and 512 channels of 4x4."""
+357 (16 tiles). Of 19 tiles along one axis, 256 channels to 128, 7 at a time leave 3 and 1 to read
+each vector of weights again: 199; 10 at a time, 5 and 5, 212. Cycles: a tile at a time, 256 and 512
+channels of 4x4."""
 BLOCK_BYTES = 96 * 1024
 """Scratch memory of a block, if that leaves enough tiles. 16 channels of 32x32, blocks of 4, 8, 16,
 64 tiles (22, 40, 76, 292 KiB): 296, 301, 291, 279; 32 channels of 16x16: 360, 362, 355, 338."""
