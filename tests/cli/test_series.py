@@ -124,3 +124,42 @@ def test_images_for_a_model_of_series(convoi, trained):
     ranged = convoi("predict", trained[1], "digits", "--value-range", 0, 1)
     assert ranged.code == 2
     assert "--value-range" in ranged.err
+
+
+@pytest.mark.parametrize("kind", ["minirocket", "rocket"])
+def test_a_classifier_of_random_features(convoi, folder, tmp_path, kind):
+    model, test = tmp_path / "m.safetensors", folder / "Other.ts"
+    arguments = (folder / "Waves_TRAIN.ts", "--test", test, "--model", kind, "-o", model)
+    report = convoi("train", *arguments, "--json").json
+    assert report["features"] == {"minirocket": 9996, "rocket": 20000}[kind]
+    assert report["test"] == {"samples": 12, "accuracy": 1.0}
+    assert convoi("evaluate", model, test, "--json").json["accuracy"] == 1.0
+    predicted = convoi("predict", model, test, "--top", 2, "--json").json
+    assert [p["label"] for p in predicted] == read_ts(test).labels.tolist()
+    assert predicted[0]["top"][1]["distance"] == -predicted[0]["distance"]
+    assert "Distance" in convoi("predict", model, test).out
+    for command in ("report", "summary"):
+        refused = convoi(command, model, *([test] if command == "report" else []))
+        assert refused.code == 1
+        assert "m.safetensors" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("Waves_TRAIN.ts", "--epochs", 3), "--epochs"),
+        (("Missing.ts", "--missing", "mask"), "--missing"),
+        (("Values.ts",), "--model"),
+    ],
+)
+def test_options_that_random_features_do_not_have(convoi, folder, tmp_path, arguments, option):
+    name, *options = arguments
+    output = ("--model", "minirocket", "-o", tmp_path / "m.safetensors")
+    refused = convoi("train", folder / name, *options, *output)
+    assert (refused.code, option in refused.err) == (2, True)
+
+
+def test_random_features_of_missing_values_are_refused(convoi, folder, tmp_path):
+    output = ("--model", "minirocket", "-o", tmp_path / "m.safetensors")
+    refused = convoi("train", folder / "Missing.ts", *output)
+    assert (refused.code, "NaN" in refused.err) == (1, True)

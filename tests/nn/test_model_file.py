@@ -15,7 +15,7 @@ import safetensors.numpy
 import convoi
 from convoi import Network, nn
 from convoi.errors import ArgumentError, ArgumentTypeError, ModelFileError
-from convoi.nn import model_file
+from convoi.nn import model_file, tensor_file
 from convoi.nn.model_file import read_model, write_model
 
 LAYERS = nn.Sequential(
@@ -64,7 +64,7 @@ def signed(content):
     header, tensors = taken_apart(content)
     metadata = header["__metadata__"]
     metadata.pop("digest", None)
-    metadata["digest"] = model_file._digest(metadata, safetensors.numpy.load(content))
+    metadata["digest"] = tensor_file._digest(metadata, safetensors.numpy.load(content))
     return put_together(header, tensors)
 
 
@@ -126,13 +126,15 @@ def test_a_file_with_a_header_in_another_order_is_the_same_model(path, network, 
 
 @pytest.mark.parametrize("extra", [{"array": np.zeros(3)}, {"nan": float("nan")}, {1j: 0}])
 def test_what_json_cannot_express_is_refused(path, network, extra):
-    with pytest.raises(ArgumentTypeError, match="'extra' parameter of write_model must be data"):
+    with pytest.raises(
+        ArgumentTypeError, match="'extra' parameter of write_tensor_file must be data"
+    ):
         write_model(path, network.graph, network.parameters, extra)
     assert not path.exists()
 
 
 def test_too_much_extra_is_refused(path, network):
-    extra = {"text": "x" * model_file.MAX_EXTRA}
+    extra = {"text": "x" * tensor_file.MAX_EXTRA}
     with pytest.raises(ArgumentError, match="must be at most 4194304 characters"):
         write_model(path, network.graph, network.parameters, extra)
 
@@ -353,7 +355,7 @@ def with_tensor(content, name, **changes):
         (lambda c: with_tensor(c, "6.bias", more=1), "The entry of tensor '6.bias' is invalid."),
         (
             lambda c: c.replace(b'"6.bias"', b'"7.bias"'),
-            "Tensors and network do not fit: ['6.bias', '7.bias'] are in one of them only.",
+            "Tensors and description do not fit: ['6.bias', '7.bias'] are in one of them only.",
         ),
     ],
 )
@@ -366,8 +368,8 @@ def test_a_message_names_the_file_and_what_is_wrong_with_it(path, content, chang
 
 def test_a_header_that_is_longer_than_any_is_not_read(path):
     with path.open("wb") as file:
-        file.write(struct.pack("<Q", model_file.MAX_HEADER + 1))
-        file.truncate(2 * model_file.MAX_HEADER)
+        file.write(struct.pack("<Q", tensor_file.MAX_HEADER + 1))
+        file.truncate(2 * tensor_file.MAX_HEADER)
     with pytest.raises(ModelFileError, match="Its header has 33554433 bytes, more than"):
         read_model(path)
 

@@ -45,10 +45,9 @@ def evaluate(
 
     Images are brought to the size, and labels to the classes, that the model was trained with.
     """
-    from convoi.cli.samples import classifies, open_labelled
-    from convoi.estimators import load_estimator
+    from convoi.cli.samples import classifies, load_model, open_labelled
 
-    estimator = load_estimator(model, threads=threads, precision=precision.value)
+    estimator = load_model(model, threads=threads, precision=precision.value)
     dataset = open_labelled(
         estimator, source, data_dir=data_dir, layout=layout, skip_unreadable=skip_unreadable
     )

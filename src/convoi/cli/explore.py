@@ -45,7 +45,7 @@ def explore(
     from convoi.explorer import check_dependencies, open_listener, serve
 
     check_dependencies()
-    from convoi.estimators import load_estimator
+    from convoi.cli.samples import load_network_model
     from convoi.explorer.recognition import train_on_digits
 
     listener = open_listener(port)
@@ -53,7 +53,7 @@ def explore(
         print_lines("Training a network on scikit-learn's digits ...")
         estimator, name = train_on_digits(threads, precision.value), "digits"
     else:
-        estimator = load_estimator(model, threads=threads, precision=precision.value)
+        estimator = load_network_model(model, "explore", threads=threads, precision=precision.value)
         name = model.name
 
     def started(address: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convoi.cli.samples import model_input
+from convoi.cli.samples import class_scores, model_input
 
 if TYPE_CHECKING:
     from convoi.cli.samples import Classifier, Regressor
@@ -16,7 +16,7 @@ def classification_figures(model: Classifier, dataset: Dataset) -> dict[str, Any
 
     Parameters
     ----------
-    model : ImageClassifier or SeriesClassifier
+    model : classifier
         Fitted.
     dataset : Dataset
         Its class codes are those of the model's labels.
@@ -29,7 +29,7 @@ def classification_figures(model: Classifier, dataset: Dataset) -> dict[str, Any
     )
 
     codes = np.arange(len(model.classes_))
-    predicted = model.predict_log_proba(model_input(dataset)).argmax(axis=1)
+    predicted = class_scores(model, model_input(dataset)).argmax(axis=1)
     precision, recall, f1, support = precision_recall_fscore_support(
         dataset.y, predicted, labels=codes, zero_division=0.0
     )

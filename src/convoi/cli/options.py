@@ -52,6 +52,14 @@ class Missing(str, Enum):
     mask = "mask"
 
 
+class Kind(str, Enum):
+    """What is trained."""
+
+    network = "network"
+    minirocket = "minirocket"
+    rocket = "rocket"
+
+
 class Precision(str, Enum):
     """How exactly convolutions are computed."""
 

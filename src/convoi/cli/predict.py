@@ -65,15 +65,15 @@ def predict(
 ) -> None:
     """Predict the labels, or values, of images or series.
 
-    Images are brought to the size that the model was trained with. What cannot be read is
+    Images are brought to the size that the model was trained with. A classifier of features tells
+    distances to the planes between the classes, no probabilities. What cannot be read is
     reported, and the exit status is then 1; the others are predicted all the same.
     """
     from dataclasses import replace
 
-    from convoi.cli.samples import classifies, takes_series
-    from convoi.estimators import load_estimator
+    from convoi.cli.samples import classifies, load_model, takes_series
 
-    estimator = load_estimator(model, threads=threads, precision=precision.value)
+    estimator = load_model(model, threads=threads, precision=precision.value)
     if value_range is not None:
         if takes_series(estimator):
             raise typer.BadParameter("The model takes series.", param_hint="--value-range")
@@ -180,14 +180,15 @@ def _source(model: Model, source: str, layout: Layout) -> tuple[list[str], Datas
 def _labels(
     model: Classifier, names: list[str], dataset: Dataset, top: int
 ) -> list[dict[str, Any]]:
-    from convoi.cli.samples import model_input
+    from convoi.cli.samples import class_scores, model_input, uses_features
 
-    probabilities = model.predict_proba(model_input(dataset))
-    best = (-probabilities).argsort(axis=1, kind="stable")[:, :top]
+    scores = class_scores(model, model_input(dataset))
+    name_of_score = "distance" if uses_features(model) else "probability"
+    best = (-scores).argsort(axis=1, kind="stable")[:, :top]
     labels = model.classes_.tolist()
     records = []
-    for name, row, order in zip(names, probabilities, best, strict=True):
-        ranked = [{"label": labels[k], "probability": float(row[k])} for k in order]
+    for name, row, order in zip(names, scores, best, strict=True):
+        ranked = [{"label": labels[k], name_of_score: float(row[k])} for k in order]
         records.append({"file": name, **ranked[0], "top": ranked})
     return records
 
@@ -201,10 +202,12 @@ def _values(model: Regressor, names: list[str], dataset: Dataset) -> list[dict[s
 
 def _print_labels(records: list[dict[str, Any]]) -> None:
     shown = max((len(record["top"]) for record in records), default=1)
-    headers = ["File", "Label", "Probability"]
-    headers += [text for rank in range(2, shown + 1) for text in (f"Label {rank}", "Probability")]
+    score = "distance" if any("distance" in record for record in records) else "probability"
+    headers = ["File", "Label", score.capitalize()]
+    for rank in range(2, shown + 1):
+        headers += [f"Label {rank}", score.capitalize()]
     rows = [
-        [record["file"], *(x for r in record["top"] for x in (str(r["label"]), r["probability"]))]
+        [record["file"], *(x for r in record["top"] for x in (str(r["label"]), r[score]))]
         for record in records
     ]
     print_table(headers, rows)

@@ -58,11 +58,10 @@ def report(
     that most have. The file loads nothing from elsewhere.
     """
     check_writable(output, "--output")
-    from convoi.cli.samples import open_labelled
-    from convoi.estimators import load_estimator
+    from convoi.cli.samples import load_network_model, open_labelled
     from convoi.estimators.reporting import write_report
 
-    estimator = load_estimator(model, threads=threads)
+    estimator = load_network_model(model, "report", threads=threads)
     dataset = open_labelled(
         estimator, source, data_dir=data_dir, layout=layout, skip_unreadable=skip_unreadable
     )

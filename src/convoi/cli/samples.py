@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from convoi.errors import DataError
+from convoi.errors import DataError, ModelFileError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,17 +16,66 @@ if TYPE_CHECKING:
     from convoi.cli.options import Layout
     from convoi.data import Dataset
     from convoi.estimators import (
+        FeaturesClassifier,
         ImageClassifier,
         ImageRegressor,
+        MiniRocketClassifier,
+        RocketClassifier,
         SeriesClassifier,
         SeriesRegressor,
     )
 
+    FeaturesModel: TypeAlias = MiniRocketClassifier | RocketClassifier | FeaturesClassifier
     ImageModel: TypeAlias = ImageClassifier | ImageRegressor
-    SeriesModel: TypeAlias = SeriesClassifier | SeriesRegressor
-    Classifier: TypeAlias = ImageClassifier | SeriesClassifier
+    NetworkModel: TypeAlias = ImageModel | SeriesClassifier | SeriesRegressor
+    SeriesModel: TypeAlias = SeriesClassifier | SeriesRegressor | FeaturesModel
+    Classifier: TypeAlias = ImageClassifier | SeriesClassifier | FeaturesModel
     Regressor: TypeAlias = ImageRegressor | SeriesRegressor
     Model: TypeAlias = ImageModel | SeriesModel
+
+
+def load_model(
+    path: Path, *, threads: int | None = None, precision: Literal["default", "high"] = "default"
+) -> Model:
+    """Return the model of a file, which predicts something.
+
+    Raises
+    ------
+    ModelFileError
+        If the file holds no model, or a transformer.
+    """
+    from convoi.estimators import load_estimator
+
+    model = load_estimator(path, threads=threads, precision=precision)
+    if hasattr(model, "transform"):
+        raise ModelFileError(
+            f"The model file {str(path)!r} holds {type(model).__name__}, which predicts nothing. "
+            "Give a classifier of its features, or use it in Python."
+        )
+    return model
+
+
+def load_network_model(
+    path: Path,
+    command: str,
+    *,
+    threads: int | None = None,
+    precision: Literal["default", "high"] = "default",
+) -> NetworkModel:
+    """Return the model of a file that has a network, which the command is about.
+
+    Raises
+    ------
+    ModelFileError
+        If it has none.
+    """
+    model = load_model(path, threads=threads, precision=precision)
+    if uses_features(model):
+        raise ModelFileError(
+            f"The model file {str(path)!r} holds {type(model).__name__}, and 'convoi {command}' "
+            "shows networks. 'convoi evaluate' measures it."
+        )
+    return model
 
 
 def open_for_model(
@@ -73,14 +123,34 @@ def takes_series(model: Model) -> TypeIs[SeriesModel]:
     """Tell whether a model takes series, and no images."""
     from convoi.estimators import SeriesClassifier, SeriesRegressor
 
-    return isinstance(model, (SeriesClassifier, SeriesRegressor))
+    return isinstance(model, (SeriesClassifier, SeriesRegressor)) or uses_features(model)
+
+
+def uses_features(model: Model) -> TypeIs[FeaturesModel]:
+    """Tell whether a model is a linear classifier of features."""
+    from convoi.estimators import FeaturesClassifier, MiniRocketClassifier, RocketClassifier
+
+    return isinstance(model, (FeaturesClassifier, MiniRocketClassifier, RocketClassifier))
+
+
+def class_scores(model: Classifier, samples: Any) -> Any:  # noqa: ANN401 - what estimators take
+    """Return how likely each class is, shape (n, classes): probabilities, if the model has any.
+
+    Those of features have distances to the planes between the classes.
+    """
+    if not uses_features(model):
+        return model.predict_proba(samples)
+    import numpy as np
+
+    distances = model.decision_function(samples)
+    return np.stack([-distances, distances], axis=1) if distances.ndim == 1 else distances
 
 
 def classifies(model: Model) -> TypeIs[Classifier]:
     """Tell whether a model predicts classes, and no values."""
     from convoi.estimators import ImageClassifier, SeriesClassifier
 
-    return isinstance(model, (ImageClassifier, SeriesClassifier))
+    return isinstance(model, (ImageClassifier, SeriesClassifier)) or uses_features(model)
 
 
 def model_input(dataset: Dataset) -> Any:  # noqa: ANN401 - what estimators take

@@ -15,6 +15,7 @@ from convoi.cli.options import (
     Augmentation,
     DataDir,
     Exactness,
+    Kind,
     Layout,
     Missing,
     Precision,
@@ -28,9 +29,10 @@ from convoi.cli.options import (
     parse_sizes,
 )
 from convoi.cli.output import print_json, print_lines
+from convoi.cli.train_features import described_features, train_features
 
 if TYPE_CHECKING:
-    from convoi.cli.samples import Model
+    from convoi.cli.samples import NetworkModel
     from convoi.data import Dataset, DatasetSplits
 
 EXAMPLES = examples(
@@ -38,12 +40,20 @@ EXAMPLES = examples(
     "convoi train photos/ --image-size 64 --validation 0.1 --output photos.safetensors",
     "convoi train fashion-mnist --checkpoint run.checkpoint --resume",
     "convoi train GunPoint_TRAIN.ts --test GunPoint_TEST.ts",
+    "convoi train GunPoint_TRAIN.ts --model minirocket",
 )
 
 
 def train(
     source: Source,
     *,
+    model: Annotated[
+        Kind,
+        typer.Option(
+            help="What is trained: a network; or, for series, a linear classifier of many features "
+            "of random convolutions (minirocket, rocket), which has --seed and --threads only."
+        ),
+    ] = Kind.network,
     network: Annotated[
         str,
         typer.Option(
@@ -151,6 +161,26 @@ def train(
         image_size=sizes[0] if sizes is not None and len(sizes) == 1 else sizes,
         on_error="skip" if skip_unreadable else "raise",
     )
+    if model is not Kind.network:
+        given = {
+            "--network": network != "auto",
+            "--epochs": epochs is not None,
+            "--batch-size": batch_size is not None,
+            "--learning-rate": learning_rate is not None,
+            "--augment": no_augment or augment is not Augmentation.auto,
+            "--validation": validation is not None,
+            "--precision": precision is not Precision.default,
+            "--checkpoint": checkpoint is not None,
+            "--missing": missing is not Missing.error,
+        }
+        options = [option for option, is_given in given.items() if is_given]
+        record = train_features(splits, model, options, seed=seed, threads=threads, output=output)
+        record |= {"source": source, "model": str(output), "seed": seed}
+        if as_json:
+            print_json(record)
+        else:
+            print_lines(*described_features(record))
+        return
     _check_series(splits.train, checkpoint, missing)
     estimator = _estimator(
         splits.train,
@@ -208,7 +238,9 @@ def _check_series(dataset: Dataset, checkpoint: Path | None, missing: Missing) -
         )
 
 
-def _estimator(dataset: Dataset, missing: Literal["error", "mask"], **parameters: Any) -> Model:  # noqa: ANN401
+def _estimator(
+    dataset: Dataset, missing: Literal["error", "mask"], **parameters: Any
+) -> NetworkModel:
     from convoi.estimators import (
         ImageClassifier,
         ImageRegressor,
@@ -223,7 +255,9 @@ def _estimator(dataset: Dataset, missing: Literal["error", "mask"], **parameters
     return cls(**parameters)
 
 
-def _fit(estimator: Model, dataset: Dataset, *, checkpoint: Path | None, resume: bool) -> None:
+def _fit(
+    estimator: NetworkModel, dataset: Dataset, *, checkpoint: Path | None, resume: bool
+) -> None:
     labels = dataset.labels
     if isinstance(dataset.X, tuple) and labels is not None:
         estimator.fit(list(dataset.X), labels)
@@ -231,7 +265,7 @@ def _fit(estimator: Model, dataset: Dataset, *, checkpoint: Path | None, resume:
         estimator.fit_dataset(dataset, checkpoint=checkpoint, resume=resume)
 
 
-def _report(estimator: Model, train: Dataset, test: Dataset | None) -> dict[str, Any]:
+def _report(estimator: NetworkModel, train: Dataset, test: Dataset | None) -> dict[str, Any]:
     history = estimator.history_
     last = history.epochs[-1].metrics if history.epochs else {}
     return {
@@ -255,7 +289,7 @@ def _report(estimator: Model, train: Dataset, test: Dataset | None) -> dict[str,
     }
 
 
-def _test_figures(estimator: Model, test: Dataset) -> dict[str, Any]:
+def _test_figures(estimator: NetworkModel, test: Dataset) -> dict[str, Any]:
     from convoi.cli.figures import classification_figures, regression_figures
     from convoi.cli.samples import classifies
 

@@ -18,9 +18,12 @@ from convoi.signal import MiniRocketKernels, RocketKernels, minirocket_features,
 from convoi.signal.series import as_series
 
 if TYPE_CHECKING:
+    import os
+
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
+    from convoi.compiler.pipeline import Precision
     from convoi.signal.series import Series, SeriesCollection
 
 
@@ -84,6 +87,63 @@ class SeriesFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         collection = self._collection(X, reset=False)
         with one_thread_in_workers():
             return self._transform(collection)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted transformer to a file that ``load`` reads.
+
+        The file holds what the features depend on, not the other parameters of the constructor,
+        and no code.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file; an existing one is replaced.
+
+        Raises
+        ------
+        NotFittedError
+            If the transformer is not fitted.
+        OSError
+            If the file cannot be written.
+        """
+        check_is_fitted(self, "_n_features_out")
+        from convoi.estimators.features_file import write_transformer  # noqa: PLC0415 - loads networks
+
+        write_transformer(path, self)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        precision: Precision = "default",
+    ) -> Self:
+        """Read a fitted transformer from a file that ``save`` wrote.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file. Reading it runs no code from it.
+        threads
+            Parameter of the transformer.
+        precision : {"default", "high"}
+            Of the network whose kernels give the features, if there is one.
+
+        Returns
+        -------
+        transformer
+            Fitted.
+
+        Raises
+        ------
+        ModelFileError
+            If the file cannot be read, is damaged, or holds no transformer of this class.
+        """
+        from convoi.estimators.features_file import read_transformer  # noqa: PLC0415 - loads networks
+
+        restored: Self = read_transformer(path, cls.__name__, threads=threads, precision=precision)
+        return restored
 
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401 - scikit-learn's Tags, which are untyped
         tags = super().__sklearn_tags__()

@@ -16,18 +16,20 @@ from convoi.errors import DataError
 from convoi.estimators.features import MiniRocketFeatures, RocketFeatures
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
+    from convoi.compiler.pipeline import Precision
     from convoi.signal.series import Series
 
 ALPHAS = tuple(np.logspace(-3, 3, 10).tolist())
 """The strengths of regularisation that the authors of Rocket choose from."""
 
 
-class _RidgeClassifier(ClassifierMixin, BaseEstimator, ABC):
+class RidgeOfFeatures(ClassifierMixin, BaseEstimator, ABC):
     """Base of the classifiers: features, scaled, and ridge regression on the classes."""
 
     pipeline_: Pipeline
@@ -65,10 +67,18 @@ class _RidgeClassifier(ClassifierMixin, BaseEstimator, ABC):
         steps = [
             ("features", self._features()),
             ("scale", StandardScaler(with_mean=False)),
-            ("classify", RidgeClassifierCV(alphas=self.alphas, class_weight=self.class_weight)),
+            (
+                "classify",
+                RidgeClassifierCV(
+                    alphas=np.array(self.alphas, ndmin=1), class_weight=self.class_weight
+                ),
+            ),
         ]
         pipeline = Pipeline(steps)
         pipeline.fit(X, y)
+        # One order in memory: a classifier that was read from a file adds up in the same.
+        ridge = steps[2][1]
+        ridge.coef_ = np.ascontiguousarray(ridge.coef_)
         self.pipeline_ = pipeline
         self.classes_ = pipeline.classes_
         if hasattr(steps[0][1], "n_features_in_"):
@@ -109,6 +119,70 @@ class _RidgeClassifier(ClassifierMixin, BaseEstimator, ABC):
         distances: NDArray[np.float64] = self.pipeline_.decision_function(X)
         return distances
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted classifier to a file that ``load`` and ``convoi predict`` read.
+
+        The file holds what predictions depend on, not the other parameters of the constructor,
+        and no code.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file; an existing one is replaced.
+
+        Raises
+        ------
+        NotFittedError
+            If the classifier is not fitted.
+        ArgumentTypeError
+            If the labels are neither numbers, strings nor booleans, or the features are not those
+            of one transformer of this package.
+        OSError
+            If the file cannot be written.
+        """
+        check_is_fitted(self, "pipeline_")
+        from convoi.estimators.features_file import write_classifier  # noqa: PLC0415 - loads networks
+
+        write_classifier(path, type(self).__name__, self.pipeline_, self.classes_)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        precision: Precision = "default",
+    ) -> Self:
+        """Read a fitted classifier from a file that ``save`` or ``convoi train`` wrote.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file. Reading it runs no code from it.
+        threads
+            Parameter of the features.
+        precision : {"default", "high"}
+            Of the network whose kernels give the features, if there is one.
+
+        Returns
+        -------
+        classifier
+            Fitted.
+
+        Raises
+        ------
+        ModelFileError
+            If the file cannot be read, is damaged, or holds no classifier of this class.
+        """
+        from convoi.estimators.features_file import read_classifier  # noqa: PLC0415 - loads networks
+
+        pipeline, labels = read_classifier(path, cls.__name__, threads=threads, precision=precision)
+        classifier = cls._of_features(pipeline[0])
+        classifier.pipeline_, classifier.classes_ = pipeline, labels
+        if hasattr(pipeline[0], "n_features_in_"):
+            classifier.n_features_in_ = pipeline[0].n_features_in_
+        return classifier
+
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401 - scikit-learn's Tags, which are untyped
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
@@ -118,8 +192,13 @@ class _RidgeClassifier(ClassifierMixin, BaseEstimator, ABC):
     def _features(self) -> Any:  # noqa: ANN401 - any transformer
         """Return the transformer, not fitted."""
 
+    @classmethod
+    @abstractmethod
+    def _of_features(cls, features: Any) -> Self:  # noqa: ANN401 - any transformer
+        """Return a classifier whose parameters are those of a transformer."""
 
-class FeaturesClassifier(_RidgeClassifier):
+
+class FeaturesClassifier(RidgeOfFeatures):
     """A linear classifier of features of series, whatever kernels they come from.
 
     Parameters
@@ -166,8 +245,12 @@ class FeaturesClassifier(_RidgeClassifier):
     def _features(self) -> Any:  # noqa: ANN401 - any transformer
         return clone(self.features)
 
+    @classmethod
+    def _of_features(cls, features: Any) -> Self:  # noqa: ANN401 - any transformer
+        return cls(features)
 
-class MiniRocketClassifier(_RidgeClassifier):
+
+class MiniRocketClassifier(RidgeOfFeatures):
     """A linear classifier of MiniRocket's features.
 
     Parameters
@@ -229,8 +312,12 @@ class MiniRocketClassifier(_RidgeClassifier):
             threads=self.threads,
         )
 
+    @classmethod
+    def _of_features(cls, features: MiniRocketFeatures) -> Self:
+        return cls(features.n_kernels, threads=features.threads)
 
-class RocketClassifier(_RidgeClassifier):
+
+class RocketClassifier(RidgeOfFeatures):
     """A linear classifier of Rocket's features.
 
     Parameters
@@ -293,3 +380,7 @@ class RocketClassifier(_RidgeClassifier):
             random_state=self.random_state,
             threads=self.threads,
         )
+
+    @classmethod
+    def _of_features(cls, features: RocketFeatures) -> Self:
+        return cls(features.n_kernels, normalize=features.normalize, threads=features.threads)

@@ -104,16 +104,22 @@ class NetworkFeatures(SeriesFeatures):
         return network
 
     def _fit(self, collection: SeriesCollection) -> int:
+        self._learn_layer(collection.channels)
+        return self._n_features_out
+
+    def _learn_layer(self, channels: int) -> None:
+        """Find the convolution, for series of so many channels."""
+        self._check_parameters()
         network = self._network()
-        if collection.channels != network.input_shape[0]:
+        if channels != network.input_shape[0]:
             raise ShapeError(
                 f"The 'X' parameter of {type(self).__name__} must be series of "
                 f"{network.input_shape[0]} channels, as the network takes them. Got "
-                f"{collection.channels} instead."
+                f"{channels} instead."
             )
         self.layer_ = self._layer(network).name
         self._parts = OrderedDict()
-        return 2 * self._part(network.input_shape[1]).output_shape[0]
+        self._n_features_out = 2 * self._part(network.input_shape[1]).output_shape[0]
 
     def _layer(self, network: Network) -> Node:
         nodes = {node.name: node for node in network.graph.nodes if isinstance(node.op, Conv)}
