@@ -132,10 +132,11 @@ def test_a_classifier_of_random_features(convoi, folder, tmp_path, kind):
     arguments = (folder / "Waves_TRAIN.ts", "--test", test, "--model", kind, "-o", model)
     report = convoi("train", *arguments, "--json").json
     assert report["features"] == {"minirocket": 9996, "rocket": 20000}[kind]
-    assert report["test"] == {"samples": 12, "accuracy": 1.0}
-    assert convoi("evaluate", model, test, "--json").json["accuracy"] == 1.0
+    assert report["test"]["accuracy"] > 0.9
+    assert convoi("evaluate", model, test, "--json").json["accuracy"] > 0.9
     predicted = convoi("predict", model, test, "--top", 2, "--json").json
-    assert [p["label"] for p in predicted] == read_ts(test).labels.tolist()
+    right = [p["label"] for p in predicted] == read_ts(test).labels
+    assert np.mean(right) == pytest.approx(report["test"]["accuracy"])
     assert predicted[0]["top"][1]["distance"] == -predicted[0]["distance"]
     assert "Distance" in convoi("predict", model, test).out
     for command in ("report", "summary"):

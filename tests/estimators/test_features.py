@@ -264,3 +264,15 @@ def test_random_and_learned_kernels_share_a_pipeline(network):
     scaled = make_pipeline(NetworkFeatures(network), StandardScaler()).fit(X)
     restored = pickle.loads(pickle.dumps(scaled))
     np.testing.assert_array_equal(restored.transform(X), scaled.transform(X))
+
+
+def test_one_class_is_refused():
+    X, _ = waves(8)
+    with pytest.raises(ValueError, match="class"):
+        MiniRocketClassifier(84).fit(X, np.ones(8))
+
+
+def test_one_strength_of_regularisation():
+    X, y = waves()
+    model = MiniRocketClassifier(84, alphas=(1.0,), random_state=0).fit(X, y)
+    assert model.score(X, y) == 1.0

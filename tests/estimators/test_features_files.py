@@ -80,7 +80,7 @@ def test_a_classifier_is_read_as_it_was_written(path, classifier, labels):
     loaded.save(path)
     again = type(classifier).load(path)
     np.testing.assert_array_equal(again.decision_function(X), expected)
-    assert again.set_params().fit(X, labels).predict(X).dtype == labels.dtype
+    assert again.fit(X, labels).score(X, labels) > 0.5
 
 
 def test_other_files_and_classes_are_refused(path):
@@ -98,7 +98,7 @@ def test_other_files_and_classes_are_refused(path):
 
 def test_what_a_file_cannot_hold_is_refused(path):
     union = make_union(RocketFeatures(5), MiniRocketFeatures(84))
-    with pytest.raises(ArgumentTypeError, match=r"Got FeatureUnion.* joblib"):
+    with pytest.raises(ArgumentTypeError, match=r"Got FeatureUnion instead\. .* joblib"):
         FeaturesClassifier(union).fit(X, NAMES).save(path)
     for unfitted in (RocketFeatures(), MiniRocketClassifier()):
         with pytest.raises(NotFittedError):

@@ -239,7 +239,9 @@ def _check_series(dataset: Dataset, checkpoint: Path | None, missing: Missing) -
 
 
 def _estimator(
-    dataset: Dataset, missing: Literal["error", "mask"], **parameters: Any
+    dataset: Dataset,
+    missing: Literal["error", "mask"],
+    **parameters: Any,  # noqa: ANN401 - the estimator's
 ) -> NetworkModel:
     from convoi.estimators import (
         ImageClassifier,

@@ -87,8 +87,11 @@ def described_features(report: dict[str, Any]) -> list[str]:
     """Return the figures as lines of text."""
     shape = "x".join(map(str, report["sample_shape"]))
     lines = [
-        f"Trained on {report['samples']:,} samples of {shape}, {len(report['classes'])} classes: "
-        f"{report['features']:,} features in {report['seconds']:.1f} s"
+        (
+            f"Trained on {report['samples']:,} samples of {shape}, "
+            f"{len(report['classes'])} classes: "
+            f"{report['features']:,} features in {report['seconds']:.1f} s"
+        )
     ]
     test = report["test"]
     if test is None:

@@ -76,6 +76,11 @@ class RidgeOfFeatures(ClassifierMixin, BaseEstimator, ABC):
         ]
         pipeline = Pipeline(steps)
         pipeline.fit(X, y)
+        if len(pipeline.classes_) < 2:
+            raise DataError(
+                f"{owner} needs series of at least two classes. All labels are of one class, "
+                f"{pipeline.classes_[0]!r}."
+            )
         # One order in memory: a classifier that was read from a file adds up in the same.
         ridge = steps[2][1]
         ridge.coef_ = np.ascontiguousarray(ridge.coef_)

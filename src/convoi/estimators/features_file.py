@@ -106,6 +106,11 @@ def write_classifier(
     ArgumentTypeError
         If the features or the labels are none that a file can hold.
     """
+    if kind not in CLASSIFIERS:
+        raise ArgumentTypeError(
+            f"A model file holds no {kind}, which is derived from the package's classifiers. Keep "
+            "this model with joblib.dump."
+        )
     features, scaler, ridge = (step for _, step in pipeline.steps)
     description, tensors = _described(features)
     coefficients = np.atleast_2d(ridge.coef_)
@@ -183,7 +188,7 @@ def _described(transformer: object) -> tuple[dict[str, Any], dict[str, NDArray[A
     else:
         raise ArgumentTypeError(
             f"A model file holds the features of {', '.join(TRANSFORMERS)}. Got "
-            f"{describe(transformer)} instead. Keep this model with joblib.dump."
+            f"{type(transformer).__name__} instead. Keep this model with joblib.dump."
         )
     length = getattr(transformer, "n_features_in_", None)
     description: dict[str, Any] = {
@@ -241,8 +246,8 @@ def _specs(metadata: dict[str, str], kind: str) -> dict[str, TensorSpec]:
     extra = extra_of(metadata)
     found = extra.get("estimator")
     if found != kind:
-        hint = f", which {found}.load reads" if isinstance(found, str) else ""
-        refuse(f"It holds no {kind}, but {describe(found)}{hint}.")
+        what = "a network" if found is None else describe(found)
+        refuse(f"It holds no {kind}, but {what}. load_estimator reads any estimator.")
     description = extra.get("features")
     if not isinstance(description, dict):
         refuse("The entry 'features' is no dictionary.")
@@ -401,7 +406,11 @@ def _pipeline(
     scaler = StandardScaler(with_mean=False)
     scaler.scale_, scaler.n_features_in_ = scale, len(scale)
     # A fit to anything tells the classifier its labels; what it learned besides is replaced.
-    ridge = RidgeClassifierCV(alphas=[float(strength)]).fit(np.eye(len(labels)), labels)
+    ridge = RidgeClassifierCV(alphas=[float(strength)])
+    try:
+        ridge.fit(np.eye(len(labels)), labels)
+    except ValueError as error:
+        raise ModelFileError(f"Its labels are none of classes. {error}") from error
     if not np.array_equal(ridge.classes_, labels):
         refuse("The entry 'labels' is invalid: labels must be in ascending order.")
     ridge.coef_, ridge.intercept_ = tensors["coefficients"], tensors["intercept"]
