@@ -80,7 +80,7 @@ def test_a_classifier_is_read_as_it_was_written(path, classifier, labels):
     loaded.save(path)
     again = type(classifier).load(path)
     np.testing.assert_array_equal(again.decision_function(X), expected)
-    assert again.fit(X, labels).score(X, labels) > 0.5
+    assert again.fit(X, labels).score(X, labels) >= 0.5
 
 
 def test_other_files_and_classes_are_refused(path):

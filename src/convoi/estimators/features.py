@@ -181,7 +181,10 @@ class SeriesFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return collection
 
     def _checked_array(self, X: Series, *, reset: bool) -> NDArray[Any]:
-        """Let scikit-learn check an array; only rows of one length are features by its rules."""
+        """Let scikit-learn check an array; only rows of one length are features by its rules.
+
+        Which value is not finite is told by what reads the series.
+        """
         rows = (X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim) <= 2
         known = reset or hasattr(self, "n_features_in_")
         array: NDArray[Any] = (
@@ -193,6 +196,7 @@ class SeriesFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 dtype="numeric",
                 ensure_2d=rows,
                 allow_nd=True,
+                ensure_all_finite=False,
             )
             if rows and known
             else _check_array(X, self)
@@ -206,7 +210,12 @@ def _check_array(X: Series, estimator: SeriesFeatures) -> NDArray[Any]:
     from sklearn.utils import check_array  # noqa: PLC0415
 
     array: NDArray[Any] = check_array(
-        X, dtype="numeric", allow_nd=True, input_name="X", estimator=estimator
+        X,
+        dtype="numeric",
+        allow_nd=True,
+        ensure_all_finite=False,
+        input_name="X",
+        estimator=estimator,
     )
     return array
 
