@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import os
+import re
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -39,6 +40,11 @@ Cpu: TypeAlias = Literal["native", "x86-64-v2", "x86-64-v3", "x86-64-v4"]
 """Processor to compile for: the one that runs, or a level of the x86-64 psABI."""
 
 
+DEFAULT_CACHE_SIZE = 10**9
+"""Bytes: machine code for some thousand networks."""
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(i?)b?", re.IGNORECASE)
+
+
 class Debug(IntEnum):
     """What is reported while programs are compiled and run; each step includes the ones before."""
 
@@ -61,6 +67,8 @@ class Settings:
         What is reported.
     cache_dir : Path or None
         Folder of the compiled code; None keeps it in memory only.
+    cache_size : int or None
+        The most bytes of compiled code in that folder; None: no limit.
     threads : int or None
         Number of threads; None leaves it to the affinity and the limits of the process.
     data_dir : Path or None
@@ -72,6 +80,7 @@ class Settings:
     cpu: Cpu
     debug: Debug
     cache_dir: Path | None
+    cache_size: int | None
     threads: int | None
     data_dir: Path | None
     tune: bool
@@ -170,6 +179,7 @@ def override(
     cpu: Cpu | None = None,
     debug: int | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
+    cache_size: int | str | None = None,
     threads: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     tune: str | None = None,
@@ -181,9 +191,10 @@ def override(
 
     Parameters
     ----------
-    cpu, debug, cache_dir, threads, data_dir, tune : optional
+    cpu, debug, cache_dir, cache_size, threads, data_dir, tune : optional
         New values, as the environment variables accept them; None leaves a setting as it is.
-        ``cache_dir="off"`` keeps compiled code in memory only; ``tune`` is "on" or "off".
+        ``cache_dir="off"`` keeps compiled code in memory only; ``cache_size`` may be a number of
+        bytes; ``tune`` is "on" or "off".
 
     Yields
     ------
@@ -207,6 +218,7 @@ def override(
         "cpu": cpu,
         "debug": debug,
         "cache_dir": cache_dir,
+        "cache_size": cache_size,
         "threads": threads,
         "data_dir": data_dir,
         "tune": tune,
@@ -295,6 +307,23 @@ def _parse_cache_folder(text: str) -> Path | None:
     return None if text.lower() == "off" else _parse_folder(text)
 
 
+def parse_size(text: str) -> int | None:
+    """Return the bytes that a text such as '500 MB', '2 GB' or '4096' means; None: 'unlimited'.
+
+    Raises
+    ------
+    ValueError
+        If it is no such text.
+    """
+    if text.strip().lower() == "unlimited":
+        return None
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    number, unit, binary = match.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit.lower() or " "))
+
+
 def _parse_switch(text: str) -> bool:
     if text.lower() not in {"on", "off"}:
         raise ValueError(text)
@@ -357,6 +386,16 @@ VARIABLES: tuple[Variable, ...] = (
         meaning="Folder of the compiled code. With 'off' it is kept in memory only.",
         parse=_parse_cache_folder,
         unset=_default_cache_dir,
+    ),
+    Variable(
+        name="CONVOI_CACHE_SIZE",
+        field="cache_size",
+        accepts="a size such as '500 MB' or '2 GB', or 'unlimited'",
+        default="1 GB",
+        meaning="The most compiled code in that folder. What was used longest ago is deleted "
+        "first.",
+        parse=parse_size,
+        unset=lambda: DEFAULT_CACHE_SIZE,
     ),
     Variable(
         name="CONVOI_THREADS",

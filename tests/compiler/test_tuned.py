@@ -78,6 +78,18 @@ def test_a_stored_choice_is_used_until_it_is_cleared_or_switched_off():
 
 
 @pytest.mark.usefixtures("quick")
+def test_each_candidate_is_what_is_compiled_when_it_is_chosen():
+    before = kernels(network())["2"]
+    found = next(found for found in tune(network().graph) if found.layer == "2")
+    assert len(found.seconds) > 1
+    for candidate in found.seconds:
+        store_choices({found.signature: candidate})
+        assert kernels(network())["2"] == candidate
+    clear_choices()
+    assert kernels(network())["2"] == before
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("training", [False, True])
 def test_networks_compute_the_same_with_any_choice(training):
     X = np.random.default_rng(0).standard_normal((5, *SHAPE), np.float32)

@@ -96,14 +96,19 @@ class CorrelateChoice:
         return f"{max(self.blocks)} x {samples}{tile.rows}x{tile.columns}"
 
 
-@functools.lru_cache(maxsize=1024)
 def correlate_choice(y: Layout, axes: tuple[Axis, ...], target: Target) -> CorrelateChoice:
     """Return the blocks and the tile of a convolution.
 
     They are those that were measured to be the best, or else the cheapest by the cost model.
     """
+    return _correlate_choice(y, axes, target, tuned.chosen(correlate_signature(y, axes)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _correlate_choice(
+    y: Layout, axes: tuple[Axis, ...], target: Target, measured: str | None
+) -> CorrelateChoice:
     candidates = correlate_candidates(y, axes, target)
-    measured = tuned.chosen(correlate_signature(y, axes))
     best: tuple[float, CorrelateChoice] | None = None
     for cost, choice in candidates:
         if str(choice) == measured:
