@@ -71,6 +71,33 @@ def test_training_has_all_passes():
     assert pack.convoys == -(-64 // pack.convoy)
 
 
+def test_parts_are_those_that_threads_share():
+    layers = nn.Sequential(nn.Conv(32, 3), nn.ReLU(), nn.GlobalAveragePool(), nn.Dense(2))
+    large = Network(layers, (16, 32, 32), threads=2)
+    explained = large.explain(show=False)
+    calls = InferenceProgram(large.graph)._compiled.plan.calls
+    shares = {c.label: min(c.units, c.shares) for c in calls if not c.clears}
+    assert {kernel.layer: kernel.parts for kernel in explained.kernels} == shares
+    assert max(shares.values()) > 1
+    assert min(shares.values()) == 1
+    notes = " ".join(explained.notes())
+    divided = sum(parts > 1 for parts in shares.values())
+    assert f"{divided} of {len(shares)} kernels are" in notes
+    whole = [layer for layer, parts in shares.items() if parts == 1]
+    assert f"gain nothing: {', '.join(whole)}." in notes
+    assert [row[-1] for row in explained.rows()] == [str(min(2, p)) for p in shares.values()]
+
+
+@pytest.mark.parametrize(
+    ("options", "training", "words"),
+    [({"threads": 1}, False, "one thread predicts"), ({"threads": 2}, True, "in training")],
+)
+def test_it_is_said_where_nothing_is_divided(options, training, words):
+    explained = network(**options).explain(show=False, training=training)
+    assert words in explained.notes()[-1]
+    assert {row[-1] for row in explained.rows()} == {"1"}
+
+
 def test_the_table_is_printed(capsys):
     explained = network().explain()
     assert "WinogradCorrelate" in capsys.readouterr().out

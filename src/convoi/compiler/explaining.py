@@ -63,6 +63,9 @@ class KernelExplanation:
         Samples that pass through the segment together.
     convoys : int
         Convoys of the batch, which threads share; 1 for what runs once.
+    parts : int
+        Parts that its work for one sample is worth cutting into, for a thread each: in predictions
+        of fewer samples than threads. 1: it is not divided, as nothing is in training.
     costs : dict of str to float
         Of each candidate, cycles per sample by the cost model: of the forms, or of the cheapest
         tiles of the direct kernel.
@@ -79,6 +82,7 @@ class KernelExplanation:
     tile: str
     convoy: int
     convoys: int
+    parts: int
     costs: dict[str, float]
     reason: str
 
@@ -117,7 +121,8 @@ class _Explainer:
         pairs = zip(self.compiled.memory.steps, plan.segments, strict=True)
         for number, (steps, segment) in enumerate(pairs):
             convoys = 1 if steps.whole else -(-self.batch_size // segment.convoy)
-            for step in steps.steps:
+            calls = [call for call in segment.calls if not call.clears]
+            for step, call in zip(steps.steps, calls, strict=True):
                 kernel = step.kernel
                 costs, reason = self._why(step, tasks.get(step.label))
                 yield KernelExplanation(
@@ -130,6 +135,7 @@ class _Explainer:
                     _tile(kernel),
                     segment.convoy,
                     convoys,
+                    min(call.units, call.shares) if plan.divides_calls else 1,
                     costs,
                     reason,
                 )

@@ -53,7 +53,8 @@ class NetworkExplanation(Record):
 
     def headers(self) -> tuple[str, ...]:
         """Return the headers of the table's columns."""
-        return ("segment", "layer", "kernel", "form", "tile", "fused", "why", "lanes", "convoy")
+        names = ("segment", "layer", "kernel", "form", "tile", "fused", "why", "lanes", "convoy")
+        return (*names, "parts")
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the rows of the table."""
@@ -68,9 +69,13 @@ class NetworkExplanation(Record):
                 each.reason,
                 str(each.lanes),
                 str(each.convoy),
+                str(self._parts(each)),
             )
             for each in self.kernels
         ]
+
+    def _parts(self, kernel: KernelExplanation) -> int:
+        return min(kernel.parts, self.threads)
 
     def notes(self) -> list[str]:
         """Return what stands below the table."""
@@ -80,6 +85,21 @@ class NetworkExplanation(Record):
             "tile: vectors of channels x positions in registers. convoy: samples that pass a",
             f"segment together. A batch of {self.batch_size} makes {least} to {most} convoys of a",
             f"segment; {self.threads} threads share them.",
+            *self._sharing(),
+        ]
+
+    def _sharing(self) -> list[str]:
+        """Return how threads share the work of one sample, in words."""
+        if self.training:
+            return ["parts: 1, for in training each thread takes samples of its own."]
+        divided = sum(self._parts(each) > 1 for each in self.kernels)
+        if not divided:
+            return ["parts: 1, for one thread predicts a sample."]
+        whole = ", ".join(each.layer for each in self.kernels if self._parts(each) == 1)
+        return [
+            f"parts: for how many threads the work of one sample is cut; {divided} of "
+            f"{len(self.kernels)} kernels are.",
+            f"Not cut, for that would gain nothing: {whole or 'none'}.",
         ]
 
 

@@ -212,9 +212,13 @@ class Plan:
         is summed over chunks, or runs once.
         """
         waits = samples > 0 and -(-samples // threads) * threads > SHARED_WASTE * samples
+        return waits and self.divides_calls
+
+    @property
+    def divides_calls(self) -> bool:
+        """Whether threads may share each call at all."""
         return (
-            waits
-            and self.chunking.most is None
+            self.chunking.most is None
             and not any(segment.is_fixed for segment in self.segments)
             and any(min(call.units, call.shares) > 1 for call in self.calls)
         )
