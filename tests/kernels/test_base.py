@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -122,3 +124,39 @@ def test_what_differs_has_another_address() -> None:
     }
     assert len(addresses) == 4
     assert kernel_address(Store(1), target) in addresses
+
+
+NETWORK = """
+import numpy as np
+from convoi import Network, nn
+layers = nn.Sequential(nn.Conv(8, 3), nn.ReLU(), nn.GlobalAveragePool(), nn.Dense(3))
+network = Network(layers, (2, 9, 9), random_state=0, threads=1)
+X = np.random.default_rng(0).standard_normal((5, 2, 9, 9)).astype("float32")
+"""
+COMPILE = f"""
+import sys
+{NETWORK}
+print("ready", flush=True)
+sys.stdin.readline()
+print(network(X).tobytes().hex())
+"""
+
+
+def test_processes_that_compile_a_network_at_once_compute_what_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVOI_CACHE_DIR", str(tmp_path))
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", COMPILE]
+    processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    found = [process.communicate("\n")[0].strip() for process in processes]
+    names: dict[str, Any] = {}
+    exec(NETWORK, names)
+    with override(cache_dir="off"):
+        expected = names["network"](names["X"])
+    assert found == [expected.tobytes().hex()] * 2
+    assert len(list(tmp_path.glob("??/*.o"))) > 3
+    assert not list(tmp_path.rglob("*.part"))
