@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from convoi import Network, config, nn
+from convoi.codegen.target import current_target
 from convoi.compiler import tuning
-from convoi.compiler.choose_winograd import DIRECT
+from convoi.compiler.choose_winograd import DIRECT, gradient_signature
+from convoi.compiler.convoys import convoy_signature
+from convoi.compiler.pipeline import compile_inference, compile_training
 from convoi.compiler.tuned import (
     clear_choices,
     forced,
@@ -18,6 +21,7 @@ from convoi.compiler.tuned import (
     tuning_file,
 )
 from convoi.compiler.tuning import tune
+from convoi.ops import CrossEntropy
 
 SHAPE = (8, 12, 12)
 
@@ -56,6 +60,9 @@ def test_each_choice_of_each_layer_is_measured():
         ("0", "forward", "form"),
         ("2", "forward", "tile"),
         ("2", "backward", "tile"),
+        ("0", "weights", "weights"),
+        ("pack to output", "predict", "convoy"),
+        ("pack to prediction", "train", "convoy"),
     ]
     for each in found:
         assert {each.model, each.best} <= set(each.seconds)
@@ -95,9 +102,84 @@ def test_networks_compute_the_same_with_any_choice(training):
     X = np.random.default_rng(0).standard_normal((5, *SHAPE), np.float32)
     exact = Network(network().graph, dtype="float64", parameters=network().parameters)
     for found in tune(network().graph, training=training):
-        for candidate in found.seconds:
+        for candidate in found.seconds if found.part != "train" else ():
             with forced({found.signature: candidate}):
                 np.testing.assert_allclose(network()(X), exact(X), atol=2e-5)
+
+
+def deep(**options):
+    layers = nn.Sequential(
+        nn.Conv(16, 3, padding="same"), nn.BatchNorm(), nn.ReLU(), nn.Conv(16, 3), nn.ReLU(),
+        nn.GlobalAveragePool(), nn.Dense(3),
+    )  # fmt: skip
+    return Network(layers, SHAPE, random_state=0, **options)
+
+
+@pytest.mark.usefixtures("quick")
+def test_gradients_of_weights_and_convoys_are_measured_and_used():
+    found = list(tune(deep().graph, training=True))
+    assert {each.part for each in found} == {"forward", "backward", "weights", "predict", "train"}
+    best = {each.signature: each.best for each in found}
+    weights = next(each for each in found if each.part == "weights")
+    assert set(weights.seconds) == {weights.model, DIRECT}
+    convoys = [each.signature for each in found if each.part == "train"]
+    assert len(set(convoys)) == len(convoys) > 1
+
+    store_choices({**best, **dict.fromkeys(convoys, "5")})
+    explained = deep().explain(show=False, training=True)
+    assert {k.convoy for k in explained.kernels if "convoy" in k.measured} == {5}
+    assert explained.notes()[-1].startswith("Measured on this machine, by convoi tune: the convoy")
+    store_choices({weights.signature: DIRECT})
+    kernel = by_layer(deep(), training=True)[f"{weights.layer}/conv_backward_weight"]
+    assert (kernel.kernel, kernel.reason) == ("WeightGradient", "measured to be the quickest")
+    assert "form" in kernel.measured
+    with config.override(tune="off"):
+        assert {kernel.measured for kernel in by_layer(deep(), training=True).values()} == {()}
+
+
+@pytest.mark.usefixtures("quick")
+def test_gradients_are_the_same_with_any_choice():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((21, *SHAPE), np.float32), rng.integers(3, size=21)
+    loss, exact = deep(dtype="float64").loss_and_gradients(X, y)
+    forms = {weights_signature(): DIRECT}
+    with forced(forms):
+        sizes = [dict.fromkeys(convoys(deep(), training=True), size) for size in ("1", "7", "64")]
+    for choices in sizes:
+        with forced({**forms, **choices}):
+            value, gradients = deep().loss_and_gradients(X, y)
+        assert value == pytest.approx(loss, rel=1e-5)
+        for name, gradient in gradients.items():
+            np.testing.assert_allclose(gradient, exact[name], atol=2e-5)
+
+
+def by_layer(network, *, training):
+    return {k.layer: k for k in network.explain(show=False, training=training).kernels}
+
+
+def weights_signature():
+    """Return the signature of the gradient of the weights of the second convolution."""
+    conv, shape = deep().graph.node("3").op, deep().graph.shape("2")
+    form = by_layer(deep(), training=False)["4"].form
+    return gradient_signature(conv, shape, form)
+
+
+@pytest.mark.parametrize("size", ["0", "-3", "65", "many", "\u0663", "1" * 5000])
+def test_a_convoy_that_may_not_be_is_passed_over(size):
+    before = [k.convoy for k in deep().explain(show=False).kernels]
+    with forced(dict.fromkeys(convoys(deep()), size)):
+        assert [k.convoy for k in deep().explain(show=False).kernels] == before
+
+
+def convoys(network, *, training=False):
+    """Return the signatures of a network's segments."""
+    graph, dtype, target = network.graph, "float32", current_target()
+    if training:
+        loss = CrossEntropy()
+        compiled = compile_training(graph, loss, dtype, target, augment=False, link=False)
+    else:
+        compiled = compile_inference(graph, dtype, target, link=False)
+    return [convoy_signature(steps.steps) for steps in compiled.memory.steps]
 
 
 def test_the_choice_is_explained():

@@ -154,7 +154,7 @@ def test_processes_that_compile_a_network_at_once_compute_what_one_does(
         assert process.stdout.readline() == "ready\n"
     found = [process.communicate("\n")[0].strip() for process in processes]
     names: dict[str, Any] = {}
-    exec(NETWORK, names)
+    exec(NETWORK, names)  # noqa: S102 - the text of this test
     with override(cache_dir="off"):
         expected = names["network"](names["X"])
     assert found == [expected.tobytes().hex()] * 2

@@ -173,7 +173,8 @@ def test_what_was_used_longest_ago_goes_first(folder: Path) -> None:
     assert left(names) == [0, 4, 5]
 
 
-def test_the_folder_never_exceeds_its_limit(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_the_folder_never_exceeds_its_limit() -> None:
     with override(cache_size=10 * SIZE):
         for key in keys(40):
             write_object(key, CODE)
@@ -196,7 +197,8 @@ def test_without_a_limit_nothing_goes(folder: Path) -> None:
         assert len(left(keys(20))) == 20
 
 
-def test_code_larger_than_the_limit_is_not_kept(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_code_larger_than_the_limit_is_not_kept() -> None:
     with override(cache_size=1):
         write_object(KEY, CODE)
         assert store_info().files == 0
@@ -214,9 +216,8 @@ def test_files_of_others_are_left_alone(folder: Path) -> None:
     }  # fmt: skip
 
 
-def test_code_in_a_folder_that_is_read_only_is_read(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("folder")
+def test_code_in_a_folder_that_is_read_only_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Read-only file system")
 

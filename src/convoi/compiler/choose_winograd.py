@@ -150,6 +150,8 @@ def gradient_choice(
     forward = forward_choice(conv, input_shape, dtype, target)
     if forward is None:
         return None
+    if tuned.chosen(gradient_signature(conv, input_shape, forward.tiling.form)) == DIRECT:
+        return None
     form, spatial = forward.tiling.form, forward.tiling.spatial
     channels, filters = input_shape[0], conv.filters
     parts = forward.tiling.parts
@@ -158,6 +160,13 @@ def gradient_choice(
     per_tile = 4 * forward.tiling.positions * (channels + filters)
     wanted = max(1, min(GRADIENT_BLOCK_BYTES // per_tile, MOST_GRADIENT_TILES))
     return WinogradGradientChoice(_tiling(form, spatial, wanted, parts), forward.offset)
+
+
+def gradient_signature(conv: Conv, input_shape: tuple[int, ...], form: str) -> str:
+    """Return what the choice between a form and the direct gradient depends on, as a text."""
+    outputs = conv.infer_shape(input_shape)
+    offset = tuple(-low for low, _ in conv.padding)
+    return form_signature(conv, input_shape[0], outputs, offset).replace("form", f"weights {form}")
 
 
 def gradient_tile(blocks: tuple[int, ...], channels: int, target: Target) -> GradientTile:

@@ -8,11 +8,13 @@ is cut where layers of the two kinds meet, if what then crosses the cut weighs l
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from convoi.compiler.choose import L2_BYTES, convoy_size
+from convoi.compiler import tuned
+from convoi.compiler.choose import L2_BYTES, MOST_CONVOY, convoy_size
 from convoi.compiler.segments import StepSegment
 from convoi.compiler.steps import (
     BlockOperand,
@@ -36,6 +38,7 @@ SHARED_BYTE = 0.1
 (dense 3136 to 128, one sample at a time: 6.4 MB per sample and step of training cost 70 us)."""
 FAR_BYTE = 2.0
 """A byte of activations beyond the second-level cache: it is written and read again."""
+_SIZES = frozenset(map(str, range(1, MOST_CONVOY + 1)))
 CUT_BYTES = 16 * 1024
 """Fewest bytes per sample that a cut has to save: its barrier is not free either."""
 
@@ -57,6 +60,20 @@ def cut_at_heavy_layers(
         parts = _Cutting(selection, segment.steps, readers).best()
         found += [StepSegment(part, whole=False) for part in parts]
     return tuple(found)
+
+
+def tuned_convoy(selection: Selection, steps: Sequence[Step], bytes_per_sample: int) -> int:
+    """Return how many samples pass through a segment: what was measured, or else the model's."""
+    measured = tuned.chosen(convoy_signature(steps))
+    if measured in _SIZES:
+        return int(measured)
+    return segment_convoy(selection, steps, bytes_per_sample)
+
+
+def convoy_signature(steps: Sequence[Step]) -> str:
+    """Return what the convoy of a segment depends on besides the target, as a text: its kernels."""
+    kernels = "\n".join(f"{type(step.kernel).__name__} {step.kernel!r}" for step in steps)
+    return f"convoy {hashlib.sha256(kernels.encode()).hexdigest()[:20]}"
 
 
 def segment_convoy(selection: Selection, steps: Sequence[Step], bytes_per_sample: int) -> int:

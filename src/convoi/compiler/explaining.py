@@ -14,13 +14,24 @@ from convoi.compiler.choose_winograd import (
     MARGIN,
     form_costs,
     form_signature,
+    forward_choice,
+    gradient_signature,
 )
+from convoi.compiler.convoys import convoy_signature
 from convoi.compiler.layouts import conv_of
 from convoi.compiler.pipeline import compile_inference, compile_training
+from convoi.compiler.rules_winograd import SUMS
 from convoi.kernels.correlate import Correlate
 from convoi.kernels.epilogue_sums import EpilogueMoments
 from convoi.kernels.layout import Layout
-from convoi.ops import BatchMoments, Conv, ConvBackwardData, CrossEntropy, Dense
+from convoi.ops import (
+    BatchMoments,
+    Conv,
+    ConvBackwardData,
+    ConvBackwardWeight,
+    CrossEntropy,
+    Dense,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +77,9 @@ class KernelExplanation:
     parts : int
         Parts that its work for one sample is worth cutting into, for a thread each: in predictions
         of fewer samples than threads. 1: it is not divided, as nothing is in training.
+    measured : tuple of str
+        What ``convoi tune`` has measured, where it is used: 'form' (of gradients of weights, too),
+        'tile', 'convoy'. The cost model chose the rest.
     costs : dict of str to float
         Of each candidate, cycles per sample by the cost model: of the forms, or of the cheapest
         tiles of the direct kernel.
@@ -83,12 +97,13 @@ class KernelExplanation:
     convoy: int
     convoys: int
     parts: int
+    measured: tuple[str, ...]
     costs: dict[str, float]
     reason: str
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as numbers, texts, lists and dictionaries."""
-        return {**asdict(self), "fused": list(self.fused)}
+        return {**asdict(self), "fused": list(self.fused), "measured": list(self.measured)}
 
 
 def explain_program(
@@ -121,30 +136,38 @@ class _Explainer:
         pairs = zip(self.compiled.memory.steps, plan.segments, strict=True)
         for number, (steps, segment) in enumerate(pairs):
             convoys = 1 if steps.whole else -(-self.batch_size // segment.convoy)
+            convoy = tuned.chosen(convoy_signature(steps.steps)) == str(segment.convoy)
             calls = [call for call in segment.calls if not call.clears]
             for step, call in zip(steps.steps, calls, strict=True):
                 kernel = step.kernel
-                costs, reason = self._why(step, tasks.get(step.label))
+                task = tasks.get(step.label.removesuffix(SUMS))
+                costs, reason = self._why(step, task)
+                measured = self._measured(step, task)
                 yield KernelExplanation(
                     number,
                     step.label,
                     type(kernel).__name__,
-                    _fused(tasks.get(step.label), kernel),
+                    _fused(task, kernel),
                     _lanes(kernel),
                     _form(kernel),
                     _tile(kernel),
                     segment.convoy,
                     convoys,
                     min(call.units, call.shares) if plan.divides_calls else 1,
+                    (*measured, "convoy") if convoy and not steps.whole else measured,
                     costs,
                     reason,
                 )
 
     def _why(self, step: Step, task: Task | None) -> tuple[dict[str, float], str]:
         """Return the costs of the candidates of a convolution, and the reason of the choice."""
-        if task is None or not isinstance(task.node.op, (Conv, Dense, ConvBackwardData)):
+        if task is None:
             return {}, ""
         conv = conv_of(task.node)
+        if self._gradient(step, task) is not None:
+            return {}, "measured to be the quickest"
+        if not isinstance(task.node.op, (Conv, Dense, ConvBackwardData)):
+            return {}, ""
         kernel = step.kernel
         if conv is None or not hasattr(kernel, "x") or not hasattr(kernel, "y"):
             return {}, ""
@@ -161,13 +184,40 @@ class _Explainer:
             reason = f"{reason}; its tile was measured to be the quickest"
         return {**forms, **tiles}, reason
 
+    def _measured(self, step: Step, task: Task | None) -> tuple[str, ...]:
+        """Return what was measured of a kernel by itself."""
+        if task is None or not hasattr(step.kernel, "x"):
+            return ()
+        kernel: Any = step.kernel
+        conv = conv_of(task.node)
+        found = []
+        if isinstance(task.node.op, ConvBackwardWeight):
+            found += ["form"] if self._gradient(step, task) is not None else []
+        elif isinstance(task.node.op, (Conv, Dense, ConvBackwardData)) and conv is not None:
+            channels, outputs, offset = _problem(kernel, conv, task)
+            costs = form_costs(conv, channels, outputs, offset, self.dtype, self.target) or {}
+            measured = tuned.chosen(form_signature(conv, channels, outputs, offset))
+            found += ["form"] if self.winograd and measured in costs else []
+            if isinstance(kernel, Correlate):
+                choice = tuned.chosen(choose.correlate_signature(kernel.y, kernel.axes))
+                found += ["tile"] if choice == _tile(kernel) else []
+        return tuple(found)
+
+    def _gradient(self, step: Step, task: Task) -> str | None:
+        """Return what was measured to be the quickest, if this is the gradient of a weight."""
+        op, x = task.node.op, getattr(step.kernel, "x", None)
+        if not isinstance(op, ConvBackwardWeight) or x is None or not self.winograd:
+            return None
+        conv, shape = op.conv, (x.channels, *x.spatial)
+        forward = forward_choice(conv, shape, self.dtype, self.target) if conv.kernel else None
+        if forward is None:
+            return None
+        form = forward.tiling.form
+        measured = tuned.chosen(gradient_signature(conv, shape, form))
+        return measured if measured in {form, DIRECT} else None
+
     def _forms(self, kernel: Any, conv: Conv, task: Task) -> tuple[dict[str, float], str]:  # noqa: ANN401 - one of the kernels of convolutions
-        backward = isinstance(task.node.op, ConvBackwardData)
-        channels, outputs = kernel.x.channels, (kernel.y.channels, *kernel.y.spatial)
-        offset = tuple(
-            low - (taps - 1) if backward else -low
-            for (low, _), taps in zip(conv.padding, conv.kernel, strict=True)
-        )
+        channels, outputs, offset = _problem(kernel, conv, task)
         reason = self._excluded(conv, channels, outputs)
         if reason:
             return {}, reason
@@ -196,6 +246,20 @@ class _Explainer:
             (min(channels, outputs[0]) < LEAST_CHANNELS, f"fewer than {LEAST_CHANNELS} channels"),
         )
         return next((f"direct for {why}" for applies, why in checks if applies), "")
+
+
+def _problem(
+    kernel: Any,  # noqa: ANN401 - one of the kernels of convolutions
+    conv: Conv,
+    task: Task,
+) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """Return the channels that a convolution reads, what it writes, and where it begins."""
+    backward = isinstance(task.node.op, ConvBackwardData)
+    offset = tuple(
+        low - (taps - 1) if backward else -low
+        for (low, _), taps in zip(conv.padding, conv.kernel, strict=True)
+    )
+    return kernel.x.channels, (kernel.y.channels, *kernel.y.spatial), offset
 
 
 def _fused(task: Task | None, kernel: Kernel) -> tuple[str, ...]:

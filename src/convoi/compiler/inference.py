@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -37,7 +37,7 @@ from convoi.runtime.report import Report
 from convoi.runtime.threads import resolve_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from convoi.codegen.target import Target
     from convoi.compiler.tasks import Task
     from convoi.ops import Array, Shape
+    from convoi.runtime.threads import Pool
+
+Result = TypeVar("Result")
 
 
 class PredictionProgram(ABC):
@@ -259,6 +262,24 @@ class InferenceProgram(PredictionProgram):
         bounds = (self._shortest, self._input_shape[-1])
         return {LENGTH: check_lengths(lengths, len(source), bounds, masked=self.masked)}
 
+    def measure(
+        self, X: ArrayLike, how: Callable[[Instance, Pool, Mapping[str, int]], Result]
+    ) -> Result:
+        """Return what a function finds out about the program that is prepared for samples.
+
+        It is given what it may run.
+        """
+        source = open_source(X, self._input_shape, None)
+        instance = self._take()
+        try:
+            output = np.empty((len(source), *self._output_shape), self.dtype)
+            whole = np.full(len(source), self._input_shape[-1]) if self.masked else None
+            ends = self._ends(whole, source)
+            external, _held = self._prepare(instance, source, {OUTPUT: output, **ends})
+            return how(instance, self._pool, external)
+        finally:
+            self._free.append(instance)
+
     def time_tasks(self, X: ArrayLike) -> dict[str, float]:
         """Run samples through the program, one kernel at a time, on one thread.
 
@@ -272,16 +293,7 @@ class InferenceProgram(PredictionProgram):
         dict of str to float
             Seconds per sample: of each task by its output, of "pack" and of "output".
         """
-        source = open_source(X, self._input_shape, None)
-        instance = self._take()
-        try:
-            output = np.empty((len(source), *self._output_shape), self.dtype)
-            whole = np.full(len(source), self._input_shape[-1]) if self.masked else None
-            ends = self._ends(whole, source)
-            external, _held = self._prepare(instance, source, {OUTPUT: output, **ends})
-            timed = instance.run_calls(self._pool, external)
-        finally:
-            self._free.append(instance)
+        timed = self.measure(X, Instance.run_calls)
         calls, seconds, waiting = self._compiled.plan.calls, dict[str, float](), 0.0
         known = {PACK, OUTPUT, *(task.output for task in self.tasks)}
         for call, (taken, samples) in zip(calls, timed, strict=True):

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from convoi.compiler.convoys import segment_convoy
+from convoi.compiler.convoys import tuned_convoy
 from convoi.compiler.select import SHARE_WORK
 from convoi.compiler.steps import (
     BlockOperand,
@@ -246,7 +246,7 @@ class MemoryPlanner:
             touched = sum(
                 self._size(root) for root in crossing if any(s == i for s, _ in lives[root])
             )
-            convoy = segment_convoy(self.selection, self.segments[i].steps, peak + touched)
+            convoy = tuned_convoy(self.selection, self.segments[i].steps, peak + touched)
             self._convoys[i] = convoy
             for interval in local:
                 offset = offsets[interval.name]

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from convoi.compiler.tasks import Task
     from convoi.ops import Conv
 
+SUMS = " sums"
+"""Ends the labels of calls that sum up a gradient for another one to finish."""
+
 
 def try_forward(
     selection: Selection, task: Task, conv: Conv, bias: Sequence[ParameterOperand]
@@ -190,7 +193,7 @@ def _weight_gradient(
         choice.offset,
         gradient_tile(layout.blocks, layout.inputs, selection.target),
     )
-    sums = f"{task.output} sums"
+    sums = task.output + SUMS
     size = transformed_size(layout, form, rank) * selection.itemsize
     selection.step(
         sums,

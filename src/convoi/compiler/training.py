@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -50,11 +50,14 @@ from convoi.runtime.report import Report
 from convoi.runtime.threads import resolve_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
     from convoi.ops import Array, Loss
+    from convoi.runtime.threads import Pool
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -369,7 +372,31 @@ class TrainingProgram:
             hyper["partials"] = self._frame.norm_chunks()
             hyper["max_norm"] = settings.clip_norm or np.inf
 
+    def measure(
+        self,
+        X: ArrayLike,
+        target: ArrayLike,
+        weight: ArrayLike,
+        how: Callable[[Instance, Pool, Mapping[str, int]], Result],
+    ) -> Result:
+        """Return what a function finds out about the program that is prepared for a batch.
+
+        It is given what it may run; parameters and running statistics may change.
+        """
+        batch = self._batch(X, np.arange(len(np.asarray(X))), target, weight, None, None)
+        with self._lock:
+            external, _held = self._prepare(self._instance, batch, 0)
+            return how(self._instance, self._pool, external)
+
     def _run(self, instance: Instance, batch: Batch, seed: int) -> tuple[float, Array]:
+        external, (losses, prediction) = self._prepare(instance, batch, seed)
+        self._report.run(instance, self._pool, external, len(batch.table))
+        return float(losses.sum(dtype=np.float64)), prediction
+
+    def _prepare(
+        self, instance: Instance, batch: Batch, seed: int
+    ) -> tuple[dict[str, int], tuple[Array, Array]]:
+        """Make an instance ready; return the addresses of arrays, and the results among them."""
         samples = len(batch.table)
         output_shape = self.graph.shape(self.graph.outputs[0])
         prediction = np.empty((samples, *output_shape), self.dtype)
@@ -390,5 +417,4 @@ class TrainingProgram:
             PREDICTION: address_of(prediction),
             LENGTH: batch.lengths.ctypes.data,
         }
-        self._report.run(instance, self._pool, external, samples)
-        return float(losses.sum(dtype=np.float64)), prediction
+        return external, (losses, prediction)

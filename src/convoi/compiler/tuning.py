@@ -1,14 +1,15 @@
-"""Measuring which candidates compute the convolutions of a network quickest on this machine.
+"""Measuring which candidates compute a network quickest on this machine.
 
 Each convolution is compiled alone, once with each candidate, and the candidates take turns. The
 gradient with respect to an input is measured as the convolution that it is, of the gradient with
-the kernel turned.
+the kernel turned. Then, in whole programs, come the gradients of weights and the convoys.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +19,10 @@ from convoi.compiler import choose
 from convoi.compiler.choose_winograd import DIRECT, form_costs, form_signature
 from convoi.compiler.inference import InferenceProgram
 from convoi.compiler.layouts import conv_of, is_depthwise
+from convoi.compiler.measured import Tuned
 from convoi.compiler.pipeline import compile_inference
 from convoi.compiler.tuned import forced
+from convoi.compiler.tuning_programs import WholePrograms
 from convoi.graph import INPUT, Builder
 from convoi.kernels.correlate import Correlate
 from convoi.ops import Conv, Dense
@@ -38,43 +41,8 @@ SAMPLES = 64
 """The most samples of a turn."""
 SAMPLE_BYTES = 32 << 20
 """Bytes of input that they may take."""
-NOTICED = 0.97
-"""Ratio of times from which a candidate is taken for quicker than the model's choice."""
 TILES = 3
 """How many tiles of the direct kernel are measured: the cheapest by the cost model."""
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What was measured of one layer.
-
-    Attributes
-    ----------
-    layer : str
-        Its name.
-    part : {'forward', 'backward'}
-        Which pass.
-    signature : str
-        What the choice depends on.
-    model : str
-        The candidate that the cost model chooses.
-    best : str
-        The one that is chosen after measuring.
-    seconds : dict of str to float
-        Time per sample of each candidate, on one thread.
-    """
-
-    layer: str
-    part: str
-    signature: str
-    model: str
-    best: str
-    seconds: dict[str, float]
-
-    @property
-    def gain(self) -> float:
-        """How many times as quick as the model's choice the best is."""
-        return self.seconds[self.model] / self.seconds[self.best]
 
 
 @dataclass(frozen=True)
@@ -88,7 +56,10 @@ class _Problem:
 
 
 def tune(graph: Graph, dtype: str = "float32", *, training: bool = False) -> Iterator[Tuned]:
-    """Measure the candidates of each convolution of a network; yield what was found, in order.
+    """Measure the candidates of each choice in a network; yield what was found.
+
+    The forms and tiles of each convolution come first, then (with `training`) the gradients of
+    weights, then the samples that pass through each segment together.
 
     Parameters
     ----------
@@ -97,7 +68,7 @@ def tune(graph: Graph, dtype: str = "float32", *, training: bool = False) -> Ite
     dtype : {'float32', 'float64'}
         What it computes in.
     training : bool
-        Whether gradients with respect to inputs are measured, too.
+        Whether gradients, and a step of training with cross-entropy, are measured, too.
 
     Notes
     -----
@@ -117,6 +88,14 @@ def tune(graph: Graph, dtype: str = "float32", *, training: bool = False) -> Ite
             found = _measure(problem, dtype, signature, candidates, known)
             known[signature] = found.best
             yield found
+    whole = WholePrograms(graph, dtype, ROUNDS)
+    measures = [whole.gradients] if training else []
+    measures += [partial(whole.convoys, training=t) for t in (False, True)[: 1 + training]]
+    for measure in measures:
+        with forced(known):
+            results = list(measure())
+        known |= {result.signature: result.best for result in results}
+        yield from results
 
 
 def _problems(graph: Graph, *, training: bool) -> Iterator[_Problem]:
@@ -213,10 +192,7 @@ def _measure(
     for _ in range(ROUNDS):
         for candidate, program in programs.items():
             seconds[candidate] = min(seconds[candidate], _turn(program, X) / samples)
-    best = min(candidates, key=lambda name: seconds[name])
-    if seconds[best] > NOTICED * seconds[model]:
-        best = model
-    return Tuned(problem.layer, problem.part, signature, model, best, seconds)
+    return Tuned.decided(problem.layer, problem.part, signature, model, seconds)
 
 
 def _turn(program: InferenceProgram, X: Array) -> float:

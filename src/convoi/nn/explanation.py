@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -86,6 +87,7 @@ class NetworkExplanation(Record):
             f"segment together. A batch of {self.batch_size} makes {least} to {most} convoys of a",
             f"segment; {self.threads} threads share them.",
             *self._sharing(),
+            *self._measured(),
         ]
 
     def _sharing(self) -> list[str]:
@@ -96,12 +98,19 @@ class NetworkExplanation(Record):
         if not divided:
             return ["parts: 1, for one thread predicts a sample."]
         whole = ", ".join(each.layer for each in self.kernels if self._parts(each) == 1)
+        count = f"{divided} of {len(self.kernels)}"
         return [
-            f"parts: for how many threads the work of one sample is cut; {divided} of "
-            f"{len(self.kernels)} kernels are.",
+            f"parts: for how many threads the work of one sample is cut; {count} kernels are.",
             f"Not cut, for that would gain nothing: {whole or 'none'}.",
         ]
 
+    def _measured(self) -> list[str]:
+        """Return what does not come from the cost model, in words."""
+        counts = Counter(name for each in self.kernels for name in each.measured)
+        if not counts:
+            return []
+        words = ", ".join(f"the {name} of {counts[name]}" for name in sorted(counts))
+        return [f"Measured on this machine, by convoi tune: {words} kernels."]
 
 def explain_network(
     graph: Graph, setting: Setting, *, training: bool, batch_size: int
