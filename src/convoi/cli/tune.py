@@ -23,7 +23,7 @@ def tune(
     input_shape: InputShape = None,
     outputs: Outputs = 10,
     training: Annotated[
-        bool, typer.Option("--training", help="Measure the gradients of inputs, too.")
+        bool, typer.Option("--training", help="Measure a step of training, too.")
     ] = False,
     clear: Annotated[
         bool, typer.Option("--clear", help="Delete what was measured on this machine.")
@@ -75,6 +75,7 @@ def tune(
     kept = "CONVOI_CACHE_DIR is 'off': nothing is kept." if file is None else f"Kept in {file}"
     print_lines(
         "",
-        "us: per sample, on one thread. gain: how many times as quick as the model's choice.",
+        "us: per sample, on one thread; of convoys, for the segment. gain: how many times as quick",
+        "as the model's choice.",
         kept,
     )

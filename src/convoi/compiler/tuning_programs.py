@@ -32,12 +32,11 @@ from convoi.graph import INPUT
 from convoi.ops import Conv, ConvBackwardWeight, CrossEntropy
 
 if TYPE_CHECKING:
-    from convoi.runtime.program import Instance
     from collections.abc import Callable, Iterator, Mapping
 
     from convoi.compiler.pipeline import Compiled
     from convoi.graph import Graph
-    from convoi.runtime.program import Segment
+    from convoi.runtime.program import Instance, Segment
     from convoi.runtime.threads import Pool
 
     Times: TypeAlias = dict[str, float]
