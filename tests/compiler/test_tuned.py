@@ -137,20 +137,18 @@ def test_gradients_of_weights_and_convoys_are_measured_and_used():
         assert {kernel.measured for kernel in by_layer(deep(), training=True).values()} == {()}
 
 
-@pytest.mark.usefixtures("quick")
-def test_gradients_are_the_same_with_any_choice():
+def test_gradients_are_the_same_with_other_choices():
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((21, *SHAPE), np.float32), rng.integers(3, size=21)
     loss, exact = deep(dtype="float64").loss_and_gradients(X, y)
     forms = {weights_signature(): DIRECT}
     with forced(forms):
-        sizes = [dict.fromkeys(convoys(deep(), training=True), size) for size in ("1", "7", "64")]
-    for choices in sizes:
-        with forced({**forms, **choices}):
+        choices = dict.fromkeys(convoys(deep(), training=True), "7")
+        with forced(choices):
             value, gradients = deep().loss_and_gradients(X, y)
-        assert value == pytest.approx(loss, rel=1e-5)
-        for name, gradient in gradients.items():
-            np.testing.assert_allclose(gradient, exact[name], atol=2e-5)
+    assert value == pytest.approx(loss, rel=1e-5)
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(gradient, exact[name], atol=2e-5)
 
 
 def by_layer(network, *, training):
