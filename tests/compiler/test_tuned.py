@@ -21,6 +21,7 @@ from convoi.compiler.tuned import (
     tuning_file,
 )
 from convoi.compiler.tuning import tune
+from convoi.compiler.tuning_programs import WholePrograms
 from convoi.ops import CrossEntropy
 
 SHAPE = (8, 12, 12)
@@ -135,6 +136,25 @@ def test_gradients_of_weights_and_convoys_are_measured_and_used():
     assert "form" in kernel.measured
     with config.override(tune="off"):
         assert {kernel.measured for kernel in by_layer(deep(), training=True).values()} == {()}
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_segment_that_gains_nothing_by_cuts_is_left_whole():
+    layers = nn.Sequential(nn.Conv(16, 1), nn.MaxPool(4), nn.Flatten(), nn.Dense(128))
+    network = Network(layers, (4, 48, 48), random_state=0)
+
+    def segments():
+        kernels = network.explain(show=False).kernels
+        return {kernel.segment for kernel in kernels}, {
+            name for k in kernels for name in k.measured
+        }
+
+    count, measured = segments()
+    assert (len(count) > 1, measured) == (True, set())
+    (cuts,) = WholePrograms(network.graph, "float32", 1).cuts(training=False)
+    assert (set(cuts.seconds), cuts.model) == ({"cut", "uncut"}, "cut")
+    store_choices({cuts.signature: "uncut"})
+    assert segments() == ({0}, {"cuts"})
 
 
 def test_gradients_are_the_same_with_other_choices():

@@ -38,6 +38,8 @@ SHARED_BYTE = 0.1
 (dense 3136 to 128, one sample at a time: 6.4 MB per sample and step of training cost 70 us)."""
 FAR_BYTE = 2.0
 """A byte of activations beyond the second-level cache: it is written and read again."""
+CUT, UNCUT = "cut", "uncut"
+"""What `cut_at_heavy_layers` does with a segment."""
 _SIZES = frozenset(map(str, range(1, MOST_CONVOY + 1)))
 CUT_BYTES = 16 * 1024
 """Fewest bytes per sample that a cut has to save: its barrier is not free either."""
@@ -54,7 +56,7 @@ def cut_at_heavy_layers(
                 readers.setdefault(value, []).append(step)
     found: list[StepSegment] = []
     for segment in segments:
-        if segment.whole:
+        if segment.whole or tuned.chosen(cut_signature(segment.steps)) == UNCUT:
             found.append(segment)
             continue
         parts = _Cutting(selection, segment.steps, readers).best()
@@ -72,8 +74,17 @@ def tuned_convoy(selection: Selection, steps: Sequence[Step], bytes_per_sample: 
 
 def convoy_signature(steps: Sequence[Step]) -> str:
     """Return what the convoy of a segment depends on besides the target, as a text: its kernels."""
+    return f"convoy {_digest(steps)}"
+
+
+def cut_signature(steps: Sequence[Step]) -> str:
+    """Return what the choice whether some steps are cut depends on, as a text."""
+    return f"cuts {_digest(steps)}"
+
+
+def _digest(steps: Sequence[Step]) -> str:
     kernels = "\n".join(f"{type(step.kernel).__name__} {step.kernel!r}" for step in steps)
-    return f"convoy {hashlib.sha256(kernels.encode()).hexdigest()[:20]}"
+    return hashlib.sha256(kernels.encode()).hexdigest()[:20]
 
 
 def segment_convoy(selection: Selection, steps: Sequence[Step], bytes_per_sample: int) -> int:

@@ -17,7 +17,7 @@ from convoi.compiler.choose_winograd import (
     forward_choice,
     gradient_signature,
 )
-from convoi.compiler.convoys import convoy_signature
+from convoi.compiler.convoys import UNCUT, convoy_signature, cut_signature
 from convoi.compiler.layouts import conv_of
 from convoi.compiler.pipeline import compile_inference, compile_training
 from convoi.compiler.rules_winograd import SUMS
@@ -79,7 +79,8 @@ class KernelExplanation:
         of fewer samples than threads. 1: it is not divided, as nothing is in training.
     measured : tuple of str
         What ``convoi tune`` has measured, where it is used: 'form' (of gradients of weights, too),
-        'tile', 'convoy'. The cost model chose the rest.
+        'tile', 'convoy', 'cuts' (of a segment that the model would cut). The cost model chose the
+        rest.
     costs : dict of str to float
         Of each candidate, cycles per sample by the cost model: of the forms, or of the cheapest
         tiles of the direct kernel.
@@ -136,7 +137,9 @@ class _Explainer:
         pairs = zip(self.compiled.memory.steps, plan.segments, strict=True)
         for number, (steps, segment) in enumerate(pairs):
             convoys = 1 if steps.whole else -(-self.batch_size // segment.convoy)
+            uncut = tuned.chosen(cut_signature(steps.steps)) == UNCUT
             convoy = tuned.chosen(convoy_signature(steps.steps)) == str(segment.convoy)
+            whole = ("convoy",) * convoy + ("cuts",) * uncut if not steps.whole else ()
             calls = [call for call in segment.calls if not call.clears]
             for step, call in zip(steps.steps, calls, strict=True):
                 kernel = step.kernel
@@ -154,7 +157,7 @@ class _Explainer:
                     segment.convoy,
                     convoys,
                     min(call.units, call.shares) if plan.divides_calls else 1,
-                    (*measured, "convoy") if convoy and not steps.whole else measured,
+                    (*measured, *whole),
                     costs,
                     reason,
                 )

@@ -59,7 +59,7 @@ def tune(graph: Graph, dtype: str = "float32", *, training: bool = False) -> Ite
     """Measure the candidates of each choice in a network; yield what was found.
 
     The forms and tiles of each convolution come first, then (with `training`) the gradients of
-    weights, then the samples that pass through each segment together.
+    weights, then whether segments are cut and the samples that pass through each together.
 
     Parameters
     ----------
@@ -90,7 +90,8 @@ def tune(graph: Graph, dtype: str = "float32", *, training: bool = False) -> Ite
             yield found
     whole = WholePrograms(graph, dtype, ROUNDS)
     measures = [whole.gradients] if training else []
-    measures += [partial(whole.convoys, training=t) for t in (False, True)[: 1 + training]]
+    for kind in (False, True)[: 1 + training]:
+        measures += [partial(whole.cuts, training=kind), partial(whole.convoys, training=kind)]
     for measure in measures:
         with forced(known):
             results = list(measure())

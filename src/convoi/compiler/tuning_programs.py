@@ -1,4 +1,4 @@
-"""Measuring what only shows in a whole program: convoys, and the gradients of weights.
+"""Measuring what only shows in a whole program: convoys, cuts, and the gradients of weights.
 
 The candidates of all segments are measured together, in programs whose convoys are so many times
 as large as those of the cost model; so are the gradients of all layers, by Winograd's forms in one
@@ -7,6 +7,7 @@ program and directly in the other.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -21,7 +22,7 @@ from convoi.compiler.choose_winograd import (
     gradient_choice,
     gradient_signature,
 )
-from convoi.compiler.convoys import convoy_signature
+from convoi.compiler.convoys import CUT, UNCUT, convoy_signature, cut_signature
 from convoi.compiler.inference import InferenceProgram
 from convoi.compiler.measured import Tuned
 from convoi.compiler.pipeline import compile_inference, compile_training
@@ -91,6 +92,41 @@ class WholePrograms:
             part = "train" if training else "predict"
             model = str(segment.convoy)
             yield Tuned.decided(segment.name, part, segment.signature, model, seconds)
+
+    def cuts(self, *, training: bool) -> Iterator[Tuned]:
+        """Measure whether cutting segments at heavy layers pays."""
+        runs = self._cut_segments(training=training)
+        if not runs:
+            return
+        programs = {}
+        for candidate in (CUT, UNCUT):
+            with forced(dict.fromkeys(runs, candidate)):
+                programs[candidate] = self._program(training=training)
+        times = self._take_turns(programs, _segment_times)
+        for signature, segments in runs.items():
+            whole = "\n".join(_labels(segment) for segment in segments)
+            if whole not in times[UNCUT]:
+                continue
+            seconds = {
+                CUT: sum(times[CUT][_labels(segment)] for segment in segments) / self._samples,
+                UNCUT: times[UNCUT][whole] / self._samples,
+            }
+            lines = whole.splitlines()
+            name = f"{lines[0]} to {lines[-1]}"
+            part = "train" if training else "predict"
+            yield Tuned.decided(name, part, signature, CUT, seconds)
+
+    def _cut_segments(self, *, training: bool) -> dict[str, list[Segment]]:
+        """Return the parts of the segments that are cut, by the signatures of the whole ones."""
+        compiled = self._compiled(training=training)
+        pairs = zip(compiled.memory.steps, compiled.plan.segments, strict=True)
+        found: dict[str, list[Segment]] = {}
+        for whole, group in itertools.groupby(pairs, key=lambda pair: pair[0].whole):
+            run = list(group)
+            if not whole and len(run) > 1:
+                steps = [step for steps, _ in run for step in steps.steps]
+                found.setdefault(cut_signature(steps), [segment for _, segment in run])
+        return found
 
     def gradients(self) -> Iterator[Tuned]:
         """Measure the gradients of weights that Winograd's forms may compute."""
