@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from convoi.compiler.pipeline import Compiled
     from convoi.graph import Graph
-    from convoi.runtime.program import Instance, Segment
+    from convoi.runtime.plan import Segment
+    from convoi.runtime.program import Instance
     from convoi.runtime.threads import Pool
 
     Times: TypeAlias = dict[str, float]

@@ -112,6 +112,7 @@ class NetworkExplanation(Record):
         words = ", ".join(f"the {name} of {counts[name]}" for name in sorted(counts))
         return [f"Measured on this machine, by convoi tune: {words} kernels."]
 
+
 def explain_network(
     graph: Graph, setting: Setting, *, training: bool, batch_size: int
 ) -> NetworkExplanation:
