@@ -13,11 +13,14 @@ from tests.kernels.support import every_machine, machine
 @pytest.mark.parametrize("granules", [0, 1, 5])
 def test_elements_are_copied_by_index(granules, cpu, dtype):
     target, _ = machine(cpu, dtype)
-    size = granules * GRANULE_BYTES // np.dtype(dtype).itemsize
+    count = GRANULE_BYTES // np.dtype(dtype).itemsize
     rng = np.random.default_rng(0)
-    source, output = rng.normal(size=50).astype(dtype), aligned_zeros(size + 3, dtype)
-    source[0], output[size:] = 0, 7.25
-    index = rng.integers(0, 50, size, dtype=np.int32)
-    call_kernel(Gather(dtype), [source, index, output], count=granules, target=target)
-    np.testing.assert_array_equal(output[:size], source[index])
-    assert np.all(output[size:] == 7.25)
+    source, output = rng.normal(size=50).astype(dtype), aligned_zeros(7 * count, dtype)
+    source[0], output[:] = 0, 7.25
+    want = output.copy().reshape(7, count)
+    numbers = rng.permutation(7)[:granules]
+    index = rng.integers(0, 50, (granules, count), dtype=np.int32)
+    want[numbers] = source[index]
+    records = np.column_stack([numbers, index]).astype(np.int32)
+    call_kernel(Gather(dtype), [source, records, output], count=granules, target=target)
+    np.testing.assert_array_equal(output, want.ravel())

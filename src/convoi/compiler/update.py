@@ -11,7 +11,7 @@ import numpy as np
 from convoi.codegen.types import FLOATS
 from convoi.compiler.choose import STREAMED_BYTES
 from convoi.compiler.memory import GRADIENTS, PARAMETERS, TRANSPOSED, MemoryPlan
-from convoi.compiler.repacking import transposed_blocks
+from convoi.compiler.repacking import widest_blocks
 from convoi.errors import CompilationError
 from convoi.kernels.base import Kernel, kernel_address
 from convoi.kernels.gather import BLOCK_WORDS, Gather, TransposeBlocks
@@ -29,7 +29,7 @@ from convoi.ops import Array, ParameterKind
 from convoi.runtime.plan import Argument, Buffer, Extent, KernelCall, Plan, Segment, Space, Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -90,10 +90,10 @@ def slot_buffer(slot: str) -> str:
 class Repacking:
     """What is copied to the weights of the backward pass."""
 
-    blocks: NDArray[np.int32]
-    """Records of :class:`TransposeBlocks`."""
-    gathered: tuple[tuple[int, int], ...]
-    """The first granule and the number of those whose elements are copied one by one."""
+    blocks: Mapping[int, NDArray[np.int32]]
+    """Records of :class:`TransposeBlocks`, for each number of lanes that has any."""
+    gathered: NDArray[np.int32]
+    """Records of :class:`Gather`: granules whose elements are copied one by one."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ class Frame:
             Buffer(HYPER_BLOCK, Space.FIXED, HYPER.itemsize),
             Buffer(DECAY, Space.FIXED, granules * self.itemsize),
             Buffer(REDUCED, Space.FIXED, self._bytes(PARAMETERS)),
-            Buffer(GATHER_INDEX, Space.FIXED, self._gathered_elements * 4),
-            Buffer(BLOCKS, Space.FIXED, self.repacking.blocks.nbytes),
+            Buffer(GATHER_INDEX, Space.FIXED, self.repacking.gathered.nbytes),
+            Buffer(BLOCKS, Space.FIXED, self._block_records.nbytes),
             Buffer(NORM_PARTIALS, Space.FIXED, self._norm_segments * NORM_LANES * 8),
             *buffers,
         ]
@@ -163,55 +163,60 @@ class Frame:
         return Plan(segments, (*blocks, *more), self.plan.chunking)
 
     @property
-    def _gathered_elements(self) -> int:
-        return self._bytes(TRANSPOSED) // self.itemsize if self.repacking.gathered else 0
-
-    @property
     def _norm_segments(self) -> int:
         return -(-self._bytes(PARAMETERS) // GRANULE_BYTES // GRANULES_AT_ONCE) + 1
 
     def _before(self) -> tuple[Segment, ...]:
         """Return the segments that pack weights anew for the backward pass."""
         found = []
-        if len(self.repacking.blocks):
-            per_block = BLOCK_WORDS * 4
-            call = self._call(
-                "transpose weights",
-                TransposeBlocks(self.dtype, self.lanes, self._bytes(TRANSPOSED) >= STREAMED_BYTES),
-                [Argument(PARAMETERS), Argument(BLOCKS, 0, per_block), Argument(TRANSPOSED)],
-            )
-            units = len(self.repacking.blocks)
-            found.append(Segment((call,), convoy=BLOCKS_AT_ONCE, extent=Extent.FIXED, units=units))
-        per_granule = GRANULE_BYTES // self.itemsize
-        for first, count in self.repacking.gathered:
-            at = first * GRANULE_BYTES
+        streaming = self._bytes(TRANSPOSED) >= STREAMED_BYTES
+        size, first = BLOCK_WORDS * 4, 0
+        for lanes, records in self.repacking.blocks.items():
+            units = len(records)
+            kernel = TransposeBlocks(self.dtype, lanes, streaming)
             arguments = [
-                Argument(PARAMETERS),
-                Argument(GATHER_INDEX, first * per_granule * 4, per_granule * 4),
-                Argument(TRANSPOSED, at, GRANULE_BYTES),
-            ]
-            call = self._call("gather weights", Gather(self.dtype), arguments)
+                Argument(PARAMETERS), Argument(BLOCKS, first * size, size), Argument(TRANSPOSED),
+            ]  # fmt: skip
+            call = self._call("transpose weights", kernel, arguments)
+            found.append(Segment((call,), convoy=BLOCKS_AT_ONCE, extent=Extent.FIXED, units=units))
+            first += units
+        if len(self.repacking.gathered):
+            units, words = self.repacking.gathered.shape
+            arguments = [
+                Argument(PARAMETERS), Argument(GATHER_INDEX, 0, words * 4), Argument(TRANSPOSED),
+            ]  # fmt: skip
+            call = self._call("gather weights", Gather(self.dtype), arguments, GRANULE_BYTES)
             found.append(
-                Segment((call,), convoy=GRANULES_AT_ONCE, extent=Extent.FIXED, units=count)
+                Segment((call,), convoy=GRANULES_AT_ONCE, extent=Extent.FIXED, units=units)
             )
         return tuple(found)
 
     @cached_property
     def repacking(self) -> Repacking:
         """How weights are packed anew for the backward pass."""
-        index = self.gather_index().astype(np.int64)
-        per_granule = GRANULE_BYTES // self.itemsize
-        found, gathered = [np.zeros((0, BLOCK_WORDS), np.int64)], []
+        index = self.gather_index()
+        rest = np.zeros(index.size, bool)
+        widths = self.target.widths(self.dtype)
+        found: dict[int, list[NDArray[np.int64]]] = {lanes: [] for lanes in widths}
         for place in self.memory.places.values():
-            if place.buffer != TRANSPOSED or not place.packing.size:
-                continue
-            start, size = place.offset, place.packing.size
-            blocks = transposed_blocks(index[start : start + size], self.lanes)
-            if blocks is None:
-                gathered.append((start // per_granule, -(-size // per_granule)))
-            else:
-                found.append(blocks + np.array([0, 0, start, 0]))
-        return Repacking(np.concatenate(found).astype(np.int32), tuple(gathered))
+            if place.buffer == TRANSPOSED and place.packing.size:
+                here = slice(place.offset, place.offset + place.packing.size)
+                blocks = widest_blocks(index[here].astype(np.int64), widths)
+                found[blocks.lanes].append(blocks.records + np.array([0, 0, place.offset, 0]))
+                rest[here] = blocks.rest
+        records = {lanes: np.concatenate(some) for lanes, some in found.items() if some}
+        granules = index.reshape(-1, GRANULE_BYTES // self.itemsize)
+        numbers = np.flatnonzero(rest.reshape(granules.shape).any(axis=1))
+        return Repacking(
+            {lanes: some.astype(np.int32) for lanes, some in records.items() if len(some)},
+            np.column_stack([numbers, granules[numbers]]).astype(np.int32),
+        )
+
+    @property
+    def _block_records(self) -> NDArray[np.int32]:
+        """Records of all blocks."""
+        none = np.zeros((0, BLOCK_WORDS), np.int32)
+        return np.concatenate([none, *self.repacking.blocks.values()])
 
     def _clip(self) -> tuple[Segment, ...]:
         partials = Argument(NORM_PARTIALS, per_chunk=NORM_LANES * 8)
@@ -257,10 +262,11 @@ class Frame:
 
     def tables(self) -> dict[str, Array]:
         """Return the contents of the buffers that hold constants, by buffer."""
-        found = {DECAY: self.decay_factors(), BLOCKS: self.repacking.blocks.ravel()}
-        if self.repacking.gathered:
-            found[GATHER_INDEX] = self.gather_index()
-        return found
+        return {
+            DECAY: self.decay_factors(),
+            BLOCKS: self._block_records.ravel(),
+            GATHER_INDEX: self.repacking.gathered.ravel(),
+        }
 
     # Tables -----------------------------------------------------------------------------------
 
