@@ -63,6 +63,12 @@ class RidgeOfFeatures(ClassifierMixin, BaseEstimator, ABC):
         owner = type(self).__name__
         if y is None:
             raise DataError(f"{owner} requires y to be passed, but the target y is None.")
+        labels = np.asarray(y)
+        if labels.ndim == 1 and len(labels) and (labels == labels[0]).all():
+            raise DataError(
+                f"{owner} needs series of at least two classes. All labels are of one class, "
+                f"{labels[0]}."
+            )
         # As the authors do: features that are zero for most series stay zero.
         steps = [
             ("features", self._features()),
@@ -76,11 +82,6 @@ class RidgeOfFeatures(ClassifierMixin, BaseEstimator, ABC):
         ]
         pipeline = Pipeline(steps)
         pipeline.fit(X, y)
-        if len(pipeline.classes_) < 2:
-            raise DataError(
-                f"{owner} needs series of at least two classes. All labels are of one class, "
-                f"{pipeline.classes_[0]!r}."
-            )
         # One order in memory: a classifier that was read from a file adds up in the same.
         ridge = steps[2][1]
         ridge.coef_ = np.ascontiguousarray(ridge.coef_)
