@@ -5,7 +5,7 @@ before, it finds them from what it has in registers instead, and the pass is lef
 
 Measured in place (Zen 4, one thread, 64-byte vectors, training of MobileNetV2 at 96x96 and of
 ResNet-20): where such passes took 0.85 and 0.76 ms of a step, the kernels take 0.32 and 0.20 ms
-more without them. Whole steps become 0.7% and 0.8% quicker. It does not pay for
+more without them; whole steps become up to 1% quicker. It does not pay for
 
 - depthwise convolutions: each vector is the sum of nine products, behind which nothing can hide,
   and their kernels would take 1.03 ms more where the passes take 0.45;
