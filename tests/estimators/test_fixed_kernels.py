@@ -119,6 +119,14 @@ def halved(name):
     return damage
 
 
+def emptied(name):
+    return lambda extra, arrays: (extra, {**arrays, name: np.zeros_like(arrays[name])})
+
+
+def raised(arrays, name):
+    return {**arrays, name: arrays[name] + 2**62}
+
+
 def changed(**entries):
     def damage(extra, arrays):
         return {**extra, "fixed_kernels": {**extra["fixed_kernels"], **entries}}, arrays
@@ -129,12 +137,14 @@ def changed(**entries):
 @pytest.mark.parametrize(
     "damage",
     [
-        changed(dilations=[0]),
-        changed(dilations=[1 << 70]),
-        changed(dilations="1"),
-        changed(features_per_dilation=[1]),
-        changed(channel_indices=[2]),
-        changed(channels_per_combination=None),
+        changed(dilations=0),
+        changed(dilations=1 << 70),
+        changed(biases=84),
+        changed(choices=None),
+        emptied("fixed_kernels.dilations"),
+        emptied("fixed_kernels.features_per_dilation"),
+        lambda extra, arrays: (extra, raised(arrays, "fixed_kernels.channel_indices")),
+        lambda extra, arrays: (extra, raised(arrays, "fixed_kernels.features_per_dilation")),
         halved("fixed_kernels.weight"),
         halved("fixed_kernels.bias"),
         halved("fixed_kernels.biases"),

@@ -410,7 +410,7 @@ def test_a_pipe_is_not_waited_for(path):
 
 
 def test_tensors_of_the_caller_are_kept(path, network):
-    arrays = {"extra.a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros(0, np.float32)}
+    arrays = {"extra.a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.arange(3)}
     write_model(path, network.graph, network.parameters, arrays=arrays)
     model = read_model(path)
     assert list(model.parameters) == list(network.parameters)
@@ -426,7 +426,18 @@ def test_a_tensor_with_the_name_of_a_parameter_is_refused(path, network):
 
 
 @pytest.mark.parametrize(
-    "table", ['{"b": [3]}', '{"b": [-1]}', '{"b": 2}', "[]", '{"c": [2]}', "{}"]
+    "table",
+    [
+        '{"b": ["float32", 3]}',
+        '{"b": ["float32", -1]}',
+        '{"b": ["int64", 2]}',
+        '{"b": ["int8", 2]}',
+        '{"b": [2]}',
+        '{"b": []}',
+        "[]",
+        '{"c": ["float32", 2]}',
+        "{}",
+    ],
 )
 def test_a_table_of_tensors_that_does_not_fit_is_refused(path, network, table):
     arrays = {"b": np.zeros(2, np.float32)}

@@ -142,7 +142,7 @@ class SeriesFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         from convoi.estimators.features_file import read_transformer  # noqa: PLC0415 - loads networks
 
-        restored: Self = read_transformer(path, cls.__name__, threads=threads, precision=precision)
+        restored: Self = read_transformer(path, cls, threads=threads, precision=precision)
         return restored
 
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401 - scikit-learn's Tags, which are untyped

@@ -181,8 +181,15 @@ class RidgeOfFeatures(ClassifierMixin, BaseEstimator, ABC):
             If the file cannot be read, is damaged, or holds no classifier of this class.
         """
         from convoi.estimators.features_file import read_classifier  # noqa: PLC0415 - loads networks
+        from convoi.estimators.network_features import NetworkFeatures  # noqa: PLC0415 - too
 
-        pipeline, labels = read_classifier(path, cls.__name__, threads=threads, precision=precision)
+        pipeline, labels = read_classifier(
+            path,
+            cls.__name__,
+            (MiniRocketFeatures, RocketFeatures, NetworkFeatures),
+            threads=threads,
+            precision=precision,
+        )
         classifier = cls._of_features(pipeline[0])
         classifier.pipeline_, classifier.classes_ = pipeline, labels
         if hasattr(pipeline[0], "n_features_in_"):

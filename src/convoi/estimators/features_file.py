@@ -22,11 +22,7 @@ Key         Value
 kind        One of :data:`TRANSFORMERS`
 channels    Of the series
 length      Time steps of the series that were the rows of an array, or null
-dilations   Of MiniRocket: how many dilations
-biases      Of MiniRocket: how many biases
-kernels     Of Rocket: how many kernels
-weights     Of Rocket: how many weights
-choices     Of either: how many choices of a channel, or null
+            Of random kernels: the entries of :mod:`convoi.estimators.kernel_tensors`
 normalize   Of Rocket: whether series are normalised
 graph       Of learned kernels: the network, see :mod:`convoi.graph.serialize`
 layer       Of learned kernels: the name of the convolution
@@ -48,7 +44,7 @@ from sklearn.preprocessing import StandardScaler
 
 from convoi.checks import describe
 from convoi.errors import ArgumentError, ArgumentTypeError, ModelFileError, ShapeError
-from convoi.estimators.features import MiniRocketFeatures, RocketFeatures
+from convoi.estimators.kernel_tensors import MINIROCKET, ROCKET
 from convoi.estimators.model_fields import (
     chosen,
     described_labels,
@@ -60,36 +56,37 @@ from convoi.estimators.model_fields import (
     refuse,
     size_of,
 )
-from convoi.estimators.network_features import NetworkFeatures
 from convoi.graph import graph_to_dict
 from convoi.nn import Network
 from convoi.nn.model_file import graph_of, specs_of
 from convoi.nn.tensor_file import FLOATS, TensorSpec, extra_of, read_tensor_file, write_tensor_file
-from convoi.signal import MiniRocketKernels, RocketKernels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
 
     from numpy.typing import NDArray
 
     from convoi.compiler.pipeline import Precision
+    from convoi.signal import MiniRocketKernels, RocketKernels
 
-    Tensors = Mapping[str, NDArray[Any]]
-    Transformer = MiniRocketFeatures | RocketFeatures | NetworkFeatures
+    Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+    Class: TypeAlias = Callable[..., Any]
+    """One of the classes of transformers, which use this file and are not used by it."""
 
 TRANSFORMERS = ("MiniRocketFeatures", "RocketFeatures", "NetworkFeatures")
 """The transformers that files hold."""
 CLASSIFIERS = ("MiniRocketClassifier", "RocketClassifier", "FeaturesClassifier")
 """The classifiers that files hold."""
 
-_MINIROCKET_COMBINATIONS = 84
 _PREFIX = "features."
 _NETWORK = "network."
 
-_CHANNELS = "channel_indices"
 
-
-def write_transformer(path: str | os.PathLike[str], transformer: Transformer) -> None:
+def write_transformer(
+    path: str | os.PathLike[str],
+    transformer: Any,  # noqa: ANN401 - of one of the classes
+) -> None:
     """Write a fitted transformer."""
     description, tensors = _described(transformer)
     extra = {"estimator": description["kind"], "features": description}
@@ -130,26 +127,33 @@ def write_classifier(
 
 
 def read_transformer(
-    path: str | os.PathLike[str], kind: str, *, threads: int | None, precision: Precision
-) -> Transformer:
-    """Read a transformer of this kind.
+    path: str | os.PathLike[str], cls: Class, *, threads: int | None, precision: Precision
+) -> Any:  # noqa: ANN401 - of the class
+    """Read a transformer of this class.
 
     Raises
     ------
     ModelFileError
         If the file holds none.
     """
-    file = read_tensor_file(path, lambda metadata: (None, _specs(metadata, kind)))
+    file = read_tensor_file(path, lambda metadata: (None, _specs(metadata, cls.__name__)))
     try:
-        return _restored(file.extra["features"], file.tensors, threads, precision)
+        return _restored(cls, file.extra["features"], file.tensors, threads, precision)
     except ModelFileError as error:
         raise _naming(path, error) from error
 
 
 def read_classifier(
-    path: str | os.PathLike[str], kind: str, *, threads: int | None, precision: Precision
+    path: str | os.PathLike[str],
+    kind: str,
+    transformers: Sequence[Class],
+    *,
+    threads: int | None,
+    precision: Precision,
 ) -> tuple[Pipeline, NDArray[Any]]:
     """Read the pipeline and the labels of a classifier of this kind.
+
+    Its features are made by one of the classes that are given, those of :data:`TRANSFORMERS`.
 
     Raises
     ------
@@ -159,7 +163,9 @@ def read_classifier(
     file = read_tensor_file(path, lambda metadata: (None, _specs(metadata, kind)))
     try:
         labels = _labels(file.extra)
-        transformer = _restored(file.extra["features"], file.tensors, threads, precision)
+        description = file.extra["features"]
+        cls = next(cls for cls in transformers if cls.__name__ == description["kind"])
+        transformer = _restored(cls, description, file.tensors, threads, precision)
         if transformer._n_features_out != file.extra["outputs"]:  # noqa: SLF001 - of this package
             refuse(f"The entry 'outputs' is invalid: {describe(file.extra['outputs'])}.")
         return _pipeline(file.extra, file.tensors, transformer, labels), labels
@@ -174,68 +180,33 @@ def _naming(path: str | os.PathLike[str], error: ModelFileError) -> ModelFileErr
 # Writing
 
 
-def _described(transformer: object) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def _described(
+    transformer: Any,  # noqa: ANN401 - any transformer
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return what a fitted transformer is, and its tensors."""
-    if isinstance(transformer, MiniRocketFeatures):
-        entries, tensors = _described_minirocket(transformer.kernels_)
-    elif isinstance(transformer, RocketFeatures):
-        entries, tensors = _described_rocket(transformer.kernels_)
+    kind = type(transformer).__name__
+    if kind == "MiniRocketFeatures":
+        entries, tensors = MINIROCKET.described(transformer.kernels_)
+    elif kind == "RocketFeatures":
+        entries, tensors = ROCKET.described(transformer.kernels_)
         entries["normalize"] = bool(transformer.normalize)
-    elif isinstance(transformer, NetworkFeatures):
+    elif kind == "NetworkFeatures":
         network = transformer._network()  # noqa: SLF001 - of this package
         entries = {"graph": graph_to_dict(network.graph), "layer": transformer.layer_}
         tensors = {_NETWORK + name: array for name, array in network.parameters.items()}
     else:
         raise ArgumentTypeError(
-            f"A model file holds the features of {', '.join(TRANSFORMERS)}. Got "
-            f"{type(transformer).__name__} instead. Keep this model with joblib.dump."
+            f"A model file holds the features of {', '.join(TRANSFORMERS)}. Got {kind} instead. "
+            "Keep this model with joblib.dump."
         )
     length = getattr(transformer, "n_features_in_", None)
     description: dict[str, Any] = {
-        "kind": type(transformer).__name__,
+        "kind": kind,
         "channels": transformer.n_channels_,
         "length": None if length is None else int(length),
         **entries,
     }
-    if description["kind"] not in TRANSFORMERS:
-        raise ArgumentTypeError(
-            f"A model file holds no {description['kind']}, which is derived from the package's "
-            "transformers. Keep this model with joblib.dump."
-        )
     return description, {_PREFIX + name: array for name, array in tensors.items()}
-
-
-def _described_minirocket(
-    kernels: MiniRocketKernels,
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    tensors: dict[str, NDArray[Any]] = {
-        "dilations": kernels.dilations,
-        "features_per_dilation": kernels.features_per_dilation,
-        "biases": kernels.biases,
-    }
-    counts, indices = kernels.channels_per_combination, kernels.channel_indices
-    if counts is not None and indices is not None:
-        tensors |= {"channels_per_combination": counts, _CHANNELS: indices}
-    entries = {
-        "dilations": len(kernels.dilations),
-        "biases": len(kernels.biases),
-        "choices": None if indices is None else len(indices),
-    }
-    return entries, tensors
-
-
-def _described_rocket(kernels: RocketKernels) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    names = ("lengths", "dilations", "paddings", "biases", "weights")
-    tensors: dict[str, NDArray[Any]] = {name: getattr(kernels, name) for name in names}
-    counts, indices = kernels.channels_per_kernel, kernels.channel_indices
-    if counts is not None and indices is not None:
-        tensors |= {"channels_per_kernel": counts, _CHANNELS: indices}
-    entries = {
-        "kernels": len(kernels),
-        "weights": len(kernels.weights),
-        "choices": None if indices is None else len(indices),
-    }
-    return entries, tensors
 
 
 # What tensors there have to be
@@ -281,36 +252,21 @@ def _specs_of_transformer(description: dict[str, Any]) -> dict[str, TensorSpec]:
     if kind == "NetworkFeatures":
         parameters = specs_of(graph_of(description.get("graph")))
         return {_PREFIX + _NETWORK + name: spec for name, spec in parameters.items()}
-    sizes: dict[str, tuple[int, str]]
-    if kind == "MiniRocketFeatures":
-        dilations = size_of(description, "dilations")
-        counts, combinations = "channels_per_combination", _MINIROCKET_COMBINATIONS * dilations
-        sizes = {
-            "dilations": (dilations, "int64"),
-            "features_per_dilation": (dilations, "int64"),
-            "biases": (size_of(description, "biases"), "float32"),
-        }
-    else:
-        counts, combinations = "channels_per_kernel", size_of(description, "kernels")
-        sizes = {
-            "lengths": (combinations, "int64"),
-            "dilations": (combinations, "int64"),
-            "paddings": (combinations, "int64"),
-            "biases": (combinations, "float32"),
-            "weights": (size_of(description, "weights"), "float32"),
-        }
-    if description.get("choices") is not None:
-        sizes[counts] = (combinations, "int64")
-        sizes[_CHANNELS] = (size_of(description, "choices"), "int64")
-    return {_PREFIX + name: TensorSpec((size,), (kind,)) for name, (size, kind) in sizes.items()}
+    kernels = MINIROCKET if kind == "MiniRocketFeatures" else ROCKET
+    specs = kernels.specs(description)
+    return {_PREFIX + name: spec for name, spec in specs.items()}
 
 
 # Reading
 
 
 def _restored(
-    description: dict[str, Any], tensors: Tensors, threads: int | None, precision: Precision
-) -> Transformer:
+    cls: Class,
+    description: dict[str, Any],
+    tensors: Tensors,
+    threads: int | None,
+    precision: Precision,
+) -> Any:  # noqa: ANN401 - a transformer of the class
     """Return a fitted transformer."""
     arrays = {
         name.removeprefix(_PREFIX): array
@@ -319,14 +275,11 @@ def _restored(
     }
     channels = size_of(description, "channels")
     length = None if description.get("length") is None else size_of(description, "length")
-    transformer: Transformer
     try:
-        if description["kind"] == "MiniRocketFeatures":
-            transformer = _minirocket(arrays, channels, threads)
-        elif description["kind"] == "RocketFeatures":
-            transformer = _rocket(description, arrays, channels, threads)
+        if description["kind"] == "NetworkFeatures":
+            transformer = _learned(cls, description, arrays, channels, threads, precision)
         else:
-            transformer = _learned(description, arrays, channels, threads, precision)
+            transformer = _random(cls, description, arrays, channels, threads)
     except (ArgumentError, ArgumentTypeError, ShapeError) as error:
         raise ModelFileError(f"Its features are invalid. {error}") from error
     transformer.n_channels_ = channels
@@ -335,44 +288,33 @@ def _restored(
     return transformer
 
 
-def _minirocket(arrays: Tensors, channels: int, threads: int | None) -> MiniRocketFeatures:
-    # Bounded one by one: their sum, which sizes follow from, must not overflow.
-    if int(arrays["features_per_dilation"].max()) > len(arrays["biases"]):
-        refuse("The tensor 'features.features_per_dilation' is invalid.")
-    _check_choices(arrays, "channels_per_combination", channels)
-    kernels = MiniRocketKernels(**arrays)
-    transformer = MiniRocketFeatures(len(kernels), threads=threads)
-    transformer.kernels_, transformer._n_features_out = kernels, len(kernels)  # noqa: SLF001 - as its fit
+def _random(
+    cls: Class, description: dict[str, Any], arrays: Tensors, channels: int, threads: int | None
+) -> Any:  # noqa: ANN401 - a transformer of the class
+    kernels: MiniRocketKernels | RocketKernels
+    if description["kind"] == "MiniRocketFeatures":
+        kernels = MINIROCKET.restored(arrays, channels)
+        transformer = cls(len(kernels), threads=threads)
+        transformer._n_features_out = len(kernels)
+    else:
+        normalize = description.get("normalize")
+        if not is_flag(normalize):
+            refuse(f"The entry 'normalize' is invalid: {describe(normalize)}.")
+        kernels = ROCKET.restored(arrays, channels)
+        transformer = cls(len(kernels), normalize=normalize, threads=threads)
+        transformer._n_features_out = 2 * len(kernels)
+    transformer.kernels_ = kernels
     return transformer
 
 
-def _rocket(
-    description: dict[str, Any], arrays: Tensors, channels: int, threads: int | None
-) -> RocketFeatures:
-    if not is_flag(description.get("normalize")):
-        refuse(f"The entry 'normalize' is invalid: {describe(description.get('normalize'))}.")
-    _check_choices(arrays, "channels_per_kernel", channels)
-    kernels = RocketKernels(**arrays)
-    transformer = RocketFeatures(len(kernels), normalize=description["normalize"], threads=threads)
-    transformer.kernels_, transformer._n_features_out = kernels, 2 * len(kernels)  # noqa: SLF001 - as its fit
-    return transformer
-
-
-def _check_choices(arrays: Tensors, counts: str, channels: int) -> None:
-    """Require channels that the series have."""
-    if counts not in arrays:
-        return
-    if int(arrays[counts].max()) > channels or int(arrays[_CHANNELS].max()) >= channels:
-        refuse(f"The tensor 'features.{_CHANNELS}' is invalid: there are {channels} channels.")
-
-
-def _learned(
+def _learned(  # noqa: PLR0917 - what the class, the file and the caller say
+    cls: Class,
     description: dict[str, Any],
     arrays: Tensors,
     channels: int,
     threads: int | None,
     precision: Precision,
-) -> NetworkFeatures:
+) -> Any:  # noqa: ANN401 - a transformer of the class
     if not is_text(description.get("layer")):
         refuse(f"The entry 'layer' is invalid: {describe(description.get('layer'))}.")
     parameters = {name.removeprefix(_NETWORK): array for name, array in arrays.items()}
@@ -386,13 +328,16 @@ def _learned(
         threads=threads,
         precision=precision,
     )
-    transformer = NetworkFeatures(network, layer=description["layer"], threads=threads)
-    transformer._learn_layer(channels)  # noqa: SLF001 - as its fit
+    transformer = cls(network, layer=description["layer"], threads=threads)
+    transformer._learn_layer(channels)
     return transformer
 
 
 def _pipeline(
-    extra: dict[str, Any], tensors: Tensors, transformer: Transformer, labels: NDArray[Any]
+    extra: dict[str, Any],
+    tensors: Tensors,
+    transformer: Any,  # noqa: ANN401 - of one of the classes
+    labels: NDArray[Any],
 ) -> Pipeline:
     """Return features, scaling and classifier as they were fitted."""
     (strength,) = list_of(

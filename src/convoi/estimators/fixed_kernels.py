@@ -25,8 +25,10 @@ from threadpoolctl import threadpool_limits
 
 from convoi.errors import ArgumentError, ShapeError
 from convoi.estimators.features_classifier import ALPHAS
-from convoi.estimators.model_fields import is_integer, list_of, refuse
+from convoi.estimators.kernel_tensors import MINIROCKET
+from convoi.estimators.model_fields import refuse
 from convoi.nn import Dense, Network, UnequalSeries
+from convoi.nn.tensor_file import TensorSpec
 from convoi.signal import MiniRocketKernels, minirocket_features
 
 if TYPE_CHECKING:
@@ -36,10 +38,7 @@ if TYPE_CHECKING:
 
 _LARGEST_FACTOR = 10.0
 """Where no training series is predicted wrongly, any factor would do: the sureness has an end."""
-_MOST_INTEGERS = 1 << 20
-_DILATIONS = ("dilations", "features_per_dilation")
-_CHANNELS = ("channels_per_combination", "channel_indices")
-"""Of series of several channels."""
+_PREFIX = "fixed_kernels."
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,55 +110,56 @@ class FixedKernels:
         )
         return probabilities
 
-    def described(self) -> dict[str, Any]:
-        """Return the integers, for a model file."""
-        known = {name: getattr(self.kernels, name) for name in (*_DILATIONS, *_CHANNELS)}
-        return {name: array.tolist() for name, array in known.items() if array is not None}
-
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return the numbers, for a model file."""
-        parameters = self.classifier.parameters
-        return {
-            "fixed_kernels.biases": self.kernels.biases,
-            "fixed_kernels.weight": parameters["weight"],
-            "fixed_kernels.bias": parameters["bias"],
-        }
+    def described(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return an entry of a model file, and tensors."""
+        entries, tensors = MINIROCKET.described(self.kernels)
+        tensors |= self.classifier.parameters
+        return entries, {_PREFIX + name: array for name, array in tensors.items()}
 
     @classmethod
     def restored(
         cls,
-        described: dict[str, Any],
+        entries: Mapping[str, Any],
         arrays: Mapping[str, NDArray[Any]],
         *,
         channels: int,
         classes: int,
         threads: int | None,
     ) -> FixedKernels:
-        """Return what :meth:`described` and :meth:`arrays` describe.
+        """Return what an entry and tensors of a model file describe.
 
         Raises
         ------
         ModelFileError
-            If the entries do not fit each other, or not series of these channels.
+            If they do not fit each other, or not such series and classes.
         """
-        names = _DILATIONS if channels == 1 else (*_DILATIONS, *_CHANNELS)
-        integers = {
-            name: list_of(described, name, is_integer, lengths=range(1, _MOST_INTEGERS))
-            for name in names
-        }
+        specs = MINIROCKET.specs(entries)
+        features = specs["biases"].shape[0]
+        tensors = _checked(
+            arrays,
+            specs
+            | {
+                "weight": TensorSpec((classes, features), ("float32",)),
+                "bias": TensorSpec((classes,), ("float32",)),
+            },
+        )
+        weights, bias = tensors.pop("weight"), tensors.pop("bias")
         try:
-            kernels = MiniRocketKernels(
-                biases=_array(arrays, "biases"),
-                **{name: np.array(values, np.int64) for name, values in integers.items()},
-            )
-        except (ArgumentError, ShapeError, OverflowError) as error:
+            kernels = MINIROCKET.restored(tensors, channels)
+        except (ArgumentError, ShapeError) as error:
             refuse(f"The entry 'fixed_kernels' is invalid. {error}")
-        if channels > 1 and max(integers["channel_indices"]) >= channels:
-            refuse("The entry 'fixed_kernels' is invalid: it asks for channels that are not there.")
-        weights, bias = _array(arrays, "weight"), _array(arrays, "bias")
-        if weights.shape != (classes, len(kernels)) or bias.shape != (classes,):
-            refuse("The tensors of 'fixed_kernels' do not fit the classes and kernels.")
         return cls(kernels, _classifier(weights, bias, threads))
+
+
+def _checked(
+    arrays: Mapping[str, NDArray[Any]], specs: Mapping[str, TensorSpec]
+) -> dict[str, NDArray[Any]]:
+    """Return the tensors of fixed kernels, which have to be these, and finite."""
+    tensors = {name.removeprefix(_PREFIX): array for name, array in arrays.items()}
+    found = {name: TensorSpec(a.shape, (a.dtype.name,)) for name, a in tensors.items()}
+    if found != specs or not all(np.isfinite(array).all() for array in tensors.values()):
+        refuse("The tensors of 'fixed_kernels' do not fit it and the classes, or are not finite.")
+    return tensors
 
 
 def _classifier(
@@ -173,13 +173,6 @@ def _classifier(
         parameters={"weight": weights, "bias": bias},
         threads=threads,
     )
-
-
-def _array(arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
-    array = arrays.get(f"fixed_kernels.{name}")
-    if array is None or not np.isfinite(array).all():
-        refuse(f"The tensor 'fixed_kernels.{name}' is missing, or not finite.")
-    return array.astype(np.float32)
 
 
 def _as_given(X: NDArray[Any] | UnequalSeries) -> Any:  # noqa: ANN401 - what features take

@@ -13,7 +13,7 @@ from convoi.errors import ArgumentTypeError, ModelFileError
 from convoi.estimators.layout import PixelFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Mapping
 
     from numpy.typing import NDArray
 
@@ -81,7 +81,7 @@ def list_of(
     return values
 
 
-def size_of(extra: dict[str, Any], key: str) -> int:
+def size_of(extra: Mapping[str, Any], key: str) -> int:
     """Return an entry that is a number of things, at least one."""
     value = extra.get(key)
     if not is_size(value):

@@ -17,8 +17,8 @@ series_mean      Of series normalised by channel: one number for each, or null
 series_scale     Of series normalised by channel: one number for each, or null
 missing          Of series: ``error`` or ``mask``
 members          Of series: networks whose outputs the network adds up
-fixed_kernels    Of a classifier of series: the integers of the kernels that vote beside the
-                 networks, whose numbers are tensors; or null
+fixed_kernels    Of a classifier of series: what votes beside the networks, see
+                 :mod:`convoi.estimators.kernel_tensors`; or null
 feature_names    Names of the columns, or null
 label_type       Of a classifier: the dtype of its labels
 labels           Of a classifier: the labels in the order of the outputs

@@ -187,12 +187,12 @@ class SeriesClassifier(Classification, SeriesEstimator):
         kernels = getattr(self, "fixed_kernels_", None)
         return {
             **super()._described(),
-            "fixed_kernels": None if kernels is None else kernels.described(),
+            "fixed_kernels": None if kernels is None else kernels.described()[0],
         }
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         kernels = getattr(self, "fixed_kernels_", None)
-        return {} if kernels is None else kernels.arrays()
+        return {} if kernels is None else kernels.described()[1]
 
     def _restore_arrays(self, extra: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
         described = extra.get("fixed_kernels")

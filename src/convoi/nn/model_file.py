@@ -24,6 +24,7 @@ from convoi.errors import ArgumentError, ModelFileError
 from convoi.graph import Graph, graph_from_dict, graph_to_json
 from convoi.nn.tensor_file import (
     FLOATS,
+    TYPES,
     TensorSpec,
     parse_json,
     read_tensor_file,
@@ -85,7 +86,7 @@ def write_model(
     extra : mapping, optional
         Anything that JSON can express, for the reader.
     arrays : mapping of str to ndarray, optional
-        Further tensors for the reader, of the type of the parameters and under other names.
+        Further tensors for the reader, float32, float64 or int64, under other names.
 
     Raises
     ------
@@ -97,7 +98,9 @@ def write_model(
     """
     metadata = {"graph": graph_to_json(graph)}
     if arrays:
-        metadata["arrays"] = json.dumps({name: array.shape for name, array in arrays.items()})
+        metadata["arrays"] = json.dumps(
+            {name: [array.dtype.name, *array.shape] for name, array in arrays.items()}
+        )
         twice = sorted(arrays.keys() & graph.parameters.keys())
         if twice:
             raise ArgumentError(
@@ -128,13 +131,13 @@ def read_model(path: str | os.PathLike[str]) -> Model:
     """
     file = read_tensor_file(path, _described)
     graph = file.plan
-    kinds = {array.dtype.newbyteorder("=").name for array in file.tensors.values()}
+    parameters = {name: file.tensors[name] for name in graph.parameters}
+    kinds = {array.dtype.newbyteorder("=").name for array in parameters.values()}
     if len(kinds) > 1:
         raise ModelFileError(
             f"The model file {os.fspath(path)!r} cannot be used. The tensors are of different "
             "types."
         )
-    parameters = {name: file.tensors[name] for name in graph.parameters}
     arrays = {name: file.tensors[name] for name in file.tensors if name not in parameters}
     return Model(graph, parameters, kinds.pop() if kinds else "float32", file.extra, arrays)
 
@@ -153,8 +156,13 @@ def _described(metadata: dict[str, str]) -> tuple[Graph, dict[str, TensorSpec]]:
         raise ModelFileError(
             "The 'arrays' metadata are no table of tensors besides the parameters."
         )
-    own = {name: TensorSpec(shape_of(shape), FLOATS) for name, shape in table.items()}
-    return graph, parameters | own
+    return graph, parameters | {name: _spec(entry) for name, entry in table.items()}
+
+
+def _spec(entry: object) -> TensorSpec:
+    if not isinstance(entry, list) or not entry or entry[0] not in TYPES:
+        raise ModelFileError("The 'arrays' metadata hold an entry that is no type and shape.")
+    return TensorSpec(shape_of(entry[1:]), (entry[0],))
 
 
 def graph_of(data: object) -> Graph:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FLOATS",
+    "TYPES",
     "TensorFile",
     "TensorSpec",
     "extra_of",
@@ -69,6 +70,8 @@ MAX_EXTRA = 2**22
 MAX_DIGITS = 20
 
 FLOATS = ("float32", "float64")
+TYPES = (*FLOATS, "int64")
+"""The types of tensors."""
 _CODES = {"float32": "F32", "float64": "F64", "int64": "I64"}
 _BYTES = {"F32": 4, "F64": 8, "I64": 8}
 
