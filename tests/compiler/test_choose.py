@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from convoi.codegen.target import Target
 from convoi.compiler import choose
 from convoi.compiler.layouts import forward_axes
+from convoi.kernels.correlate import Tile
 from convoi.kernels.layout import Layout
 from convoi.kernels.weights import WeightLayout
 from tests.cases import conv
@@ -151,3 +152,16 @@ def test_convoys_outweigh_unshared_weights_that_each_of_them_reads_anew() -> Non
     assert choose.convoy_size(300_000, 8, streamed_bytes=14_000_000) == 40
     assert choose.convoy_size(300_000, 8, streamed_bytes=10**9) == choose.MOST_CONVOY
     assert choose.convoy_size(10**8, 8, streamed_bytes=10**9) == 1
+
+
+@pytest.mark.parametrize(
+    ("taps", "stride", "registers", "once"),
+    [(5, 1, 16, True), (5, 1, 15, False), (1, 1, 32, False), (3, 3, 32, False), (3, 2, 32, True)],
+)
+def test_taps_share_loaded_values_that_meet_several_if_their_weights_fit(
+    taps: int, stride: int, registers: int, *, once: bool
+) -> None:
+    axes = forward_axes(conv(8, (1, taps), stride=(1, stride)), (4, 40))
+    choice = choose.CorrelateChoice((1,), Tile(columns=10))
+    target = Target("x86_64-linux", "any", "", 64, registers)
+    assert choose.loads_values_once(axes, choice, target) is once

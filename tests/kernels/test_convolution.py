@@ -168,7 +168,14 @@ def test_backward_data_equals_its_definition(example: Case, cpu: str) -> None:
         packed = pack(weight, layout.backward_indices(), dtype)
         ahead = dy_layout.size if conv.kernel else 0
         kernel = Correlate(
-            dy_layout, dx_layout, layout, axes, conv.kernel, choice.tile, ahead=ahead
+            dy_layout,
+            dx_layout,
+            layout,
+            axes,
+            conv.kernel,
+            choice.tile,
+            ahead=ahead,
+            values_once=True,
         )
     dx = aligned_zeros(len(x) * dx_layout.size, dtype)
     call_kernel(kernel, [to_layout(dy, dy_layout), packed, dx], count=len(x), target=target)

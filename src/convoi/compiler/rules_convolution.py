@@ -155,6 +155,7 @@ def _correlate(  # noqa: PLR0917 - the parts of a convolution
             expression,
             tensors,
             divided=not backward and selection.divides(y, layout.taps * layout.reduction),
+            values_once=choose.loads_values_once(axes, choice, selection.target),
         )
     selection.value_step(task, kernel, operands)
 

@@ -86,6 +86,9 @@ class Correlate(Kernel):
     ahead: int = 0
     """Elements of x from these positions to others that will be read soon: they are asked for while
     these are worked on; 0: they are not."""
+    values_once: bool = False
+    """Whether a value of x is loaded once for all taps of a row, whose weights are in registers, or
+    else once for each tap."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
@@ -500,30 +503,67 @@ class _Emitter:
         block: _Block,
     ) -> list[Value]:
         """Emit the loop over input channels around the unrolled taps."""
-        f, lanes = self.f, self.vector.lanes
+        f = self.f
+        products = self._by_values if self.k.values_once else self._by_taps
 
         def one(c: Index, carried: list[Value]) -> list[Value]:
             carried = list(carried)
             x_channel = f.at(x, c, self.element)
-            w_channel = f.at(w, f.mul(c, block.vectors * lanes), self.element)
+            w_channel = f.at(w, f.mul(c, block.vectors * self.vector.lanes), self.element)
             self._prefetch_ahead(x, c, offsets)
-            for i, (x_tap, w_tap) in enumerate(taps):
-                if i:
-                    x_channel = f.opaque(x_channel)
-                vectors = [
-                    f.load(f.at(w_channel, w_tap + v * lanes, self.element), self.vector)
-                    for v in range(block.vectors)
-                ]
-                for j, offset in enumerate(offsets):
-                    value = f.broadcast(
-                        f.at(x_channel, x_tap + offset.x, self.element), self.vector
-                    )
-                    for v in range(block.vectors):
-                        n = v * len(offsets) + j
-                        carried[n] = f.fma(value, vectors[v], carried[n])
+            products(x_channel, w_channel, taps, carried, offsets, block)
             return carried
 
         return f.loop(self.k.weights.reduction, one, accumulators)
+
+    def _by_taps(  # noqa: PLR0917 - the operands of the products
+        self,
+        x: Value,
+        w: Value,
+        taps: list[tuple[int, int]],
+        accumulators: list[Value],
+        offsets: list[_Offsets],
+        block: _Block,
+    ) -> None:
+        """Add the products of a channel, tap by tap."""
+        f = self.f
+        for i, (x_tap, w_tap) in enumerate(taps):
+            here = f.opaque(x) if i else x
+            vectors = self._tap_weights(w, w_tap, block)
+            for j, offset in enumerate(offsets):
+                value = f.broadcast(f.at(here, x_tap + offset.x, self.element), self.vector)
+                for v in range(block.vectors):
+                    n = v * len(offsets) + j
+                    accumulators[n] = f.fma(value, vectors[v], accumulators[n])
+
+    def _by_values(  # noqa: PLR0917 - the operands of the products
+        self,
+        x: Value,
+        w: Value,
+        taps: list[tuple[int, int]],
+        accumulators: list[Value],
+        offsets: list[_Offsets],
+        block: _Block,
+    ) -> None:
+        """Add the products of a channel, value of x by value of x."""
+        f = self.f
+        weights = [self._tap_weights(w, w_tap, block) for _, w_tap in taps]
+        meeting: dict[int, list[tuple[int, int]]] = {}
+        for (i, (x_tap, _)), (j, offset) in itertools.product(enumerate(taps), enumerate(offsets)):
+            meeting.setdefault(x_tap + offset.x, []).append((i, j))
+        for at in sorted(meeting):
+            value = f.broadcast(f.at(x, at, self.element), self.vector)
+            for (i, j), v in itertools.product(meeting[at], range(block.vectors)):
+                n = v * len(offsets) + j
+                accumulators[n] = f.fma(value, weights[i][v], accumulators[n])
+
+    def _tap_weights(self, w: Value, tap: int, block: _Block) -> list[Value]:
+        """Load the weights of a tap."""
+        f, lanes = self.f, self.vector.lanes
+        return [
+            f.load(f.at(w, tap + v * lanes, self.element), self.vector)
+            for v in range(block.vectors)
+        ]
 
     def _prefetch_ahead(self, x: Value, channel: Index, offsets: list[_Offsets]) -> None:
         """Ask for a channel's share of the memory that the tile's positions have further on."""
