@@ -112,6 +112,20 @@ def test_missing_values_are_not_for_them(voting):
     assert unable.fixed_kernels_ is None
 
 
+def test_partial_fit_leaves_them_as_they_are(voting, tmp_path):
+    X, y = waves()
+    assert clone(voting).partial_fit(X, y).fixed_kernels_ is None
+    voting.set_params(ensemble=2).fit(X, y)
+    kernels = voting.fixed_kernels_
+    assert voting.partial_fit(X, y).fixed_kernels_ is kernels
+    voting.save(tmp_path / "model.convoi")
+    loaded = SeriesClassifier.load(tmp_path / "model.convoi")
+    expected = loaded.predict_proba(X)
+    with pytest.raises(ArgumentError, match="one by one"):
+        loaded.partial_fit(X, y)
+    np.testing.assert_array_equal(loaded.predict_proba(X), expected)
+
+
 def halved(name):
     def damage(extra, arrays):
         return extra, {**arrays, name: arrays[name][..., ::2].copy()}

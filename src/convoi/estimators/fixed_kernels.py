@@ -86,10 +86,11 @@ class FixedKernels:
         """
         series = _as_given(X)
         kernels = MiniRocketKernels.fit(series, random_state=seed)
-        features = minirocket_features(series, kernels, threads=threads).astype(np.float64)
-        # As the authors do: features that are zero for most series stay zero.
-        scaler = StandardScaler(with_mean=False).fit(features, sample_weight=weight)
-        Z = features / scaler.scale_
+        Z = minirocket_features(series, kernels, threads=threads).astype(np.float64)
+        # As the authors do: features that are zero for most series stay zero. In place: of 5,000
+        # series they take 400 MB.
+        scaler = StandardScaler(with_mean=False, copy=False).fit(Z, sample_weight=weight)
+        Z /= scaler.scale_
         target = np.where(codes[:, np.newaxis] == np.arange(classes), 1.0, -1.0)
         # On one thread, so that the last bits do not depend on their number.
         with threadpool_limits(1):

@@ -83,18 +83,19 @@ def write_report(
         samples = estimator.normalization_(X)
         options["predictions"] = _predicted(estimator, X)
         network = _for_length(estimator.network_, length)
-        several = estimator.members_ > 1
-        if several:
+        voters = []
+        shown = "network"
+        if estimator.members_ > 1:
+            voters.append(f"an ensemble of {estimator.members_} networks")
+            shown = "first"
             network = first_member(network)
             samples = estimator.normalization_.for_member(samples, 0, estimator.channels_)
-        votes = f"an ensemble of {estimator.members_} networks" if several else "a network"
         if getattr(estimator, "fixed_kernels_", None) is not None:
-            votes += " and of fixed kernels, which have half of the votes"
-            several = True
-        if several:
+            voters = [*(voters or ["a network"]), "fixed kernels with half of the votes"]
+        if voters:
             notes.append(
-                f"Predictions and calibration are those of {votes}; the layers, and what they do, "
-                f"are those of the {'first' if estimator.members_ > 1 else 'network'}."
+                f"Predictions and calibration are those of {' and '.join(voters)}; the layers, and "
+                f"what they do, are those of the {shown}."
             )
     else:
         X = dataset.source.take(np.arange(len(dataset)))

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from typing_extensions import Self
 
     from convoi.estimators.recipes import Recipe
-    from convoi.estimators.training_set import Objective
+    from convoi.estimators.training_set import Objective, TrainingSet
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -80,7 +81,8 @@ class SeriesClassifier(Classification, SeriesEstimator):
     members_ : int
         How many they are.
     fixed_kernels_ : FixedKernels or None
-        What votes beside the networks. ``network_`` is without it.
+        What votes beside the networks; ``partial_fit`` leaves it as it is. ``network_`` is without
+        it.
     normalization_ : Normalization
         How series become inputs of the network.
     history_ : History
@@ -161,6 +163,11 @@ class SeriesClassifier(Classification, SeriesEstimator):
             threads=self.threads,
         )
 
+    def _train_once(self, data: TrainingSet) -> Self:
+        if not hasattr(self, "network_"):
+            self.fixed_kernels_ = None
+        return super()._train_once(data)
+
     def _seen_by_kernels(self, samples: Any) -> Any:  # noqa: ANN401 - an array or series
         """Return the first channels of normalised series: of two kinds, those by training set."""
         if isinstance(samples, UnequalSeries):
@@ -170,7 +177,7 @@ class SeriesClassifier(Classification, SeriesEstimator):
 
     def _output(self, samples: Any) -> NDArray[Any]:  # noqa: ANN401 - an array or series
         output = super()._output(samples)
-        kernels = getattr(self, "fixed_kernels_", None)
+        kernels = self.fixed_kernels_
         if self.members_ > 1:
             output = output / self.members_
         elif kernels is None:
@@ -184,14 +191,14 @@ class SeriesClassifier(Classification, SeriesEstimator):
         return np.log(np.maximum(output, np.finfo(np.float32).tiny))
 
     def _described(self) -> dict[str, Any]:
-        kernels = getattr(self, "fixed_kernels_", None)
+        kernels = self.fixed_kernels_
         return {
             **super()._described(),
             "fixed_kernels": None if kernels is None else kernels.described()[0],
         }
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        kernels = getattr(self, "fixed_kernels_", None)
+        kernels = self.fixed_kernels_
         return {} if kernels is None else kernels.described()[1]
 
     def _restore_arrays(self, extra: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
