@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convoi.compiler.host import sample_table
+from convoi.compiler.sources import are_below
 from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 from convoi.graph import align
 from convoi.ops import CrossEntropy
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from convoi.compiler.sources import Source
     from convoi.graph import Graph
     from convoi.ops import Array, Loss, Shape
+
+_NO_LENGTHS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -97,14 +100,16 @@ def check_lengths(
     lengths: ArrayLike | None, samples: int, bounds: tuple[int, int], *, masked: bool
 ) -> NDArray[np.int64]:
     """Return the lengths of samples, each within the bounds; none for programs without masks."""
+    if lengths is None and not masked:
+        return _NO_LENGTHS
     if (lengths is not None) != masked:
         message = (
             "The 'lengths' parameter must be given to programs that were made with masked=True, "
             f"and to no others. Got {lengths!r} for masked={masked}."
         )
         raise ArgumentError(message)
-    array = np.ascontiguousarray([] if lengths is None else lengths, np.int64)
-    if masked and array.shape != (samples,):
+    array = np.ascontiguousarray(lengths, np.int64)
+    if array.shape != (samples,):
         message = f"The 'lengths' parameter must have the shape ({samples},), got {array.shape}."
         raise ShapeError(message)
     low, high = bounds
@@ -133,10 +138,11 @@ def check_targets(target: ArrayLike, loss: Loss, prediction: Shape, dtype: str) 
             f"{given.dtype}."
         )
         raise ArgumentTypeError(message)
-    if not 0 <= int(given.min()) <= int(given.max()) < output[0]:
+    classes = np.ascontiguousarray(given, np.int64)
+    if not are_below(classes, output[0]):
         message = (
             f"The 'target' parameter must hold class numbers from 0 to {output[0] - 1}, got "
             f"numbers from {given.min()} to {given.max()}."
         )
         raise ArgumentError(message)
-    return np.ascontiguousarray(given, np.int64)
+    return classes

@@ -112,10 +112,17 @@ def _checked_rows(indices: ArrayLike, samples: int) -> NDArray[np.int64]:
             "Give the numbers of the rows."
         )
         raise ArgumentTypeError(message)
-    if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < samples:
+    numbers = np.ascontiguousarray(rows, np.int64)
+    if not are_below(numbers, samples):
         message = (
             f"The 'indices' parameter must hold row numbers from 0 to {samples - 1}, got numbers "
             f"from {rows.min()} to {rows.max()}. Give rows of 'X' only."
         )
         raise ArgumentError(message)
-    return np.ascontiguousarray(rows, np.int64)
+    return numbers
+
+
+def are_below(numbers: NDArray[np.int64], limit: int) -> bool:
+    """Tell whether all numbers are from 0 to below a limit."""
+    # Seen without a sign, negative numbers are the largest: one pass tells both.
+    return not numbers.size or int(numbers.view(np.uint64).max()) < limit

@@ -33,6 +33,7 @@ from convoi.compiler.memory import PARAMETERS, STATISTICS, ParameterPlace
 from convoi.compiler.pipeline import PRECISIONS, PREDICTION, Precision, compile_training
 from convoi.compiler.rules_loss import LOSS, SEED_BLOCK
 from convoi.compiler.sources import open_source
+from convoi.compiler.step_record import StepRecord
 from convoi.compiler.update import (
     HYPER_BLOCK,
     REDUCED,
@@ -42,7 +43,6 @@ from convoi.compiler.update import (
 )
 from convoi.errors import ArgumentError
 from convoi.graph import INPUT, LENGTH, TARGET, WEIGHT, Graph
-from convoi.kernels.optimizer import HYPER
 from convoi.kernels.workers import worker_pool
 from convoi.runtime.buffers import address_of
 from convoi.runtime.program import Instance
@@ -52,7 +52,7 @@ from convoi.runtime.threads import resolve_threads
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from convoi.ops import Array, Loss
     from convoi.runtime.threads import Pool
@@ -182,6 +182,11 @@ class TrainingProgram:
     def _fill_tables(self) -> None:
         for buffer, table in self._frame.tables().items():
             typed_memory(self._instance, buffer, table.dtype.name)[: table.size] = table
+        fixed = self._instance.fixed_memory()
+        self._record = StepRecord(fixed[HYPER_BLOCK])
+        self._record.set_integer("chunk_bytes", self._frame.chunk_bytes)
+        seed = fixed.get(SEED_BLOCK.name)
+        self._seed = None if seed is None else seed.view(np.uint64).data
 
     def load(
         self,
@@ -294,10 +299,9 @@ class TrainingProgram:
             raise ArgumentError(message)
         batch = self._batch(X, indices, target, weight, transforms, lengths)
         with self._lock:
-            hyper = self._hyper()
-            self._set_numbers(hyper, settings, self.rule)
+            self._set_numbers(settings, self.rule)
             loss, prediction = self._run(self._instance, batch, seed)
-            norm = float(hyper["norm"][0]) if self.rule.clip else None
+            norm = self._record.number("norm") if self.rule.clip else None
         return StepResult(loss, prediction, norm)
 
     def gradients(
@@ -345,32 +349,28 @@ class TrainingProgram:
             check_lengths(lengths, len(source), bounds, masked=self.masked),
         )
 
-    def _hyper(self) -> NDArray[np.void]:
-        return self._instance.memory(HYPER_BLOCK)[: HYPER.itemsize].view(HYPER)
-
-    def _set_numbers(
-        self, hyper: NDArray[np.void], settings: StepSettings, rule: UpdateRule
-    ) -> None:
-        smallest = float(np.finfo(self.dtype).tiny)
-        if rule.kind != "sgd" and settings.eps < smallest:
+    def _set_numbers(self, settings: StepSettings, rule: UpdateRule) -> None:
+        if rule.kind != "sgd" and settings.eps < (smallest := float(np.finfo(self.dtype).tiny)):
             # Where gradients were always zero, the step would be 0 / 0.
             message = (
                 f"The 'eps' parameter of StepSettings must be at least {smallest} for "
                 f"{self.dtype}, got {settings.eps}. Give a larger one."
             )
             raise ArgumentError(message)
-        hyper["gradient_scale"] = 1.0
-        hyper["learning_rate"] = settings.learning_rate
-        hyper["weight_decay"] = settings.weight_decay
-        hyper["momentum"] = settings.momentum
-        hyper["beta1"] = settings.beta1
-        hyper["beta2"] = settings.beta2
-        hyper["epsilon"] = settings.eps
-        hyper["correction1"] = 1 - settings.beta1**settings.step
-        hyper["correction2"] = 1 - settings.beta2**settings.step
+        record = self._record
+        record.set_number("gradient_scale", 1.0)
+        record.set_number("learning_rate", settings.learning_rate)
+        record.set_number("weight_decay", settings.weight_decay)
+        record.set_number("momentum", settings.momentum)
+        if rule.kind != "sgd":
+            record.set_number("beta1", settings.beta1)
+            record.set_number("beta2", settings.beta2)
+            record.set_number("epsilon", settings.eps)
+            record.set_number("correction1", 1 - settings.beta1**settings.step)
+            record.set_number("correction2", 1 - settings.beta2**settings.step)
         if rule.clip:
-            hyper["partials"] = self._frame.norm_chunks()
-            hyper["max_norm"] = settings.clip_norm or np.inf
+            record.set_integer("partials", self._frame.norm_chunks())
+            record.set_number("max_norm", settings.clip_norm or np.inf)
 
     def measure(
         self,
@@ -401,11 +401,9 @@ class TrainingProgram:
         output_shape = self.graph.shape(self.graph.outputs[0])
         prediction = np.empty((samples, *output_shape), self.dtype)
         losses = np.empty(samples, self.dtype)
-        hyper = self._hyper()
-        hyper["chunks"] = instance.prepare(samples)
-        hyper["chunk_bytes"] = self._frame.chunk_bytes
-        if SEED_BLOCK.name in instance.fixed_memory():
-            typed_memory(instance, SEED_BLOCK.name, "uint64")[0] = seed % 2**64
+        self._record.set_integer("chunks", instance.prepare(samples))
+        if self._seed is not None:
+            self._seed[0] = seed % 2**64
         self._packer.set_source(instance, batch.source)
         external = {
             SOURCE: batch.source.address,
@@ -415,6 +413,6 @@ class TrainingProgram:
             WEIGHT: address_of(batch.weight),
             LOSS: address_of(losses),
             PREDICTION: address_of(prediction),
-            LENGTH: batch.lengths.ctypes.data,
+            LENGTH: address_of(batch.lengths),
         }
         return external, (losses, prediction)

@@ -11,6 +11,7 @@ where ``q`` is the identity, or mirrors and moves each axis.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -35,6 +36,7 @@ SHARED_ELEMENTS = 1 << 14
 """Elements of a sample from which threads share the packing of one: it takes 1 us then."""
 
 
+@cache
 def sample_record(rank: int, *, augment: bool) -> np.dtype[np.void]:
     """Return the record that the table ``samples`` has for each sample, all of int64.
 
