@@ -27,7 +27,7 @@ from convoi.compiler.layouts import place_values
 from convoi.compiler.pipeline import compile_inference, compile_training
 from convoi.compiler.tasks import fuse
 from convoi.graph import INPUT, TARGET, WEIGHT, Builder, Graph, differentiate
-from convoi.kernels.winograd_forms import FORMS
+from convoi.kernels.forms import form_named
 from convoi.runtime import program as runtime_program
 from convoi.runtime.buffers import aligned_zeros
 from tests.cases import conv
@@ -305,7 +305,7 @@ def choices(op: ops.Conv, shape: tuple[int, ...], target: Target) -> Iterator[tu
 def test_choices_fit_the_machine_and_the_grid(target: Target, candidate) -> None:
     op, shape = candidate
     for choice, summed, made, read, written in choices(op, shape, target):
-        form, tiling, product = FORMS[choice.tiling.form], choice.tiling, choice.product
+        form, tiling, product = form_named(choice.tiling.form), choice.tiling, choice.product
         assert form.taps * (tiling.parts - 1) < op.kernel[0] <= form.taps * tiling.parts
         assert tiling.parts == 1 or (tiling.samples == 1 and form.taps == form.outputs)
         assert tiling.spatial == written

@@ -20,12 +20,13 @@ from convoi.compiler.choose_winograd import GRADIENT_CHANNELS
 from convoi.compiler.steps import WinogradPacking
 from convoi.kernels.epilogue_sums import EpilogueMoments
 from convoi.kernels.expression import Expression, Sum
+from convoi.kernels.forms import form_named, fourier_name
 from convoi.kernels.layout import Layout
 from convoi.kernels.moments import MomentsAccumulate
 from convoi.kernels.weight_gradient import GradientTile
 from convoi.kernels.weights import WeightLayout
 from convoi.kernels.winograd import ProductTile, WinogradCorrelate
-from convoi.kernels.winograd_forms import FORMS, operations, transposed, weight_matrix
+from convoi.kernels.winograd_forms import WINOGRAD_FORMS
 from convoi.kernels.winograd_tiles import Tiling
 from convoi.kernels.winograd_weights import (
     WinogradGradientFinish,
@@ -76,7 +77,7 @@ class Case:
 
     @property
     def taps(self) -> int:
-        return FORMS[self.form].taps * self.parts - self.missing
+        return form_named(self.form).taps * self.parts - self.missing
 
     @property
     def conv(self) -> ops.Conv:
@@ -117,6 +118,9 @@ CASES = [
     Case("F(4,5)", 17, 16, (23,), ((2, 2),), (1, 1, 4), 1, 5, samples=2),
     Case("F(6,3)", 33, 17, (29,), ((1, 1),), (1, 1, 3), 2, 3, samples=2, flip=True),
     Case("F(6,3)", 16, 16, (5,), ((0, 2),), (3, 1, 1), 1, 5, samples=5),
+    Case("DFT(9,8)", 17, 33, (29,), ((3, 4),), (1, 1, 3), 2, 3, samples=2, flip=True),
+    Case("DFT(18,7)", 16, 16, (20,), ((0, 6),), (3, 1, 2), 1, 5, samples=5),
+    Case("DFT(12,21)", 8, 16, (9,), ((10, 10),), (2, 1, 1), 1, 2, samples=3),
     Case("F(8,3)", 33, 17, (29,), ((1, 1),), (1, 1, 3), 2, 3, samples=2, flip=True),
     Case("F(8,3)", 16, 16, (5,), ((0, 2),), (3, 1, 1), 1, 5, samples=5),
     Case("F(6,5)", 17, 16, (23,), ((2, 2),), (1, 1, 3), 1, 5, samples=2),
@@ -366,7 +370,7 @@ def test_weights_packed_on_the_host_are_those_of_the_kernel(case: Case) -> None:
     _, weight, _ = examples(case)
     weights = weight_layout(case, case.filters, case.channels, target)
     indices = weights.forward_indices()
-    matrix = weight_matrix(FORMS[case.form], case.rank)
+    matrix = form_named(case.form).weight_matrix(case.rank)
     packing = WinogradPacking(
         "u",
         "weight",
@@ -382,12 +386,12 @@ def test_weights_packed_on_the_host_are_those_of_the_kernel(case: Case) -> None:
     assert error(u[: packing.size], on_host) < 1e-6
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", WINOGRAD_FORMS)
 def test_the_matrices_are_those_of_correlations(name: str) -> None:
-    form = FORMS[name]
+    form = WINOGRAD_FORMS[name]
     weight, at, bt = (
-        [[Fraction(entry) for entry in row] for row in matrix]
-        for matrix in (form.weight, form.output, form.input)
+        [[Fraction(entry) for entry in row] for row in transform.rows]
+        for transform in (form.weight, form.output, form.input)
     )
     assert (len(bt), len(at), len(weight)) == (form.size, form.outputs, form.size)
     for output_number, tap, position in itertools.product(
@@ -400,22 +404,45 @@ def test_the_matrices_are_those_of_correlations(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("points", "taps"), [(4, 2), (6, 5), (8, 3), (18, 6), (24, 7), (32, 31), (48, 10), (96, 40)]
+)
+def test_spectra_multiplied_are_correlations(points: int, taps: int) -> None:
+    form = form_named(fourier_name(points, taps))
+    rng = np.random.default_rng(points)
+    x, w = rng.standard_normal(points), rng.standard_normal(taps)
+    read, weight, back = (t.matrix() for t in (form.input, form.weight, form.output))
+    assert read.shape == (form.size, points)
+    assert weight.shape == (form.size, taps)
+    assert back.shape == (form.outputs, form.size)
+    np.testing.assert_allclose(
+        back @ ((weight @ w) * (read @ x)), np.correlate(x, w, "valid"), rtol=1e-12, atol=1e-12
+    )
+    for transform in (form.input, form.weight, form.output):
+        np.testing.assert_allclose(transform.transposed.matrix(), transform.matrix().T, atol=1e-14)
+    assert all(
+        0.5 < t.operations / estimate < 1.5
+        for t, estimate in zip((form.input, form.output), form.operations, strict=True)
+        if points > 24
+    )
+
+
+@pytest.mark.parametrize(
     ("name", "expected"), [("F(4,3)", (12, 10, 8)), ("F(4,5)", (24, 16, 12)), ("F(2,3)", (4, 4, 2))]
 )
 def test_points_of_opposite_sign_share_operations(name: str, expected: tuple[int, ...]) -> None:
-    form = FORMS[name]
-    matrices = (form.input, form.output, transposed(form.output))
-    assert tuple(map(operations, matrices)) == expected
+    form = WINOGRAD_FORMS[name]
+    transforms = (form.input, form.output, form.output.transposed)
+    assert tuple(t.operations for t in transforms) == expected
 
 
 def test_the_matrix_of_two_axes_transforms_along_both() -> None:
-    form = FORMS["F(4,3)"]
+    form = WINOGRAD_FORMS["F(4,3)"]
     weight = np.random.default_rng(0).standard_normal((3, 3))
-    once = np.array(form.weight)
+    once = form.weight.matrix()
     np.testing.assert_allclose(
-        weight_matrix(form, 2) @ weight.ravel(), (once @ weight @ once.T).ravel()
+        form.weight_matrix(2) @ weight.ravel(), (once @ weight @ once.T).ravel()
     )
-    assert transposed(transposed(form.weight)) == form.weight
+    assert form.weight.transposed.transposed == form.weight
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.samples > 2], ids=str)
@@ -439,6 +466,9 @@ ACCURACY = [
     Case("F(8,3)", 256, 128, (150,), ((1, 1),), (1, 1, 19), 4, 5),
     Case("F(6,5)", 128, 256, (150,), ((2, 2),), (1, 1, 25), 4, 5),
     Case("F(5,5)", 32, 32, (150,), ((19, 20),), (1, 1, 30), 2, 8, parts=8),
+    Case("DFT(25,40)", 32, 32, (150,), ((19, 20),), (2, 1, 6), 2, 6),
+    Case("DFT(90,39)", 128, 128, (300,), ((19, 19),), (1, 1, 4), 4, 4),
+    Case("DFT(57,40)", 256, 64, (150,), ((20, 19),), (1, 1, 3), 4, 3),
 ]
 
 

@@ -21,13 +21,15 @@ from convoi.compiler.choose import (
     lanes_for,
     tile_cost,
 )
+from convoi.kernels.forms import form_named, fourier_name
 from convoi.kernels.weight_gradient import GradientTile
 from convoi.kernels.winograd import ProductTile
-from convoi.kernels.winograd_forms import FORMS, Form, Matrix, operations
+from convoi.kernels.winograd_forms import WINOGRAD_FORMS
 from convoi.kernels.winograd_tiles import Tiling
 
 if TYPE_CHECKING:
     from convoi.codegen.target import Target
+    from convoi.kernels.transforms import Form
     from convoi.ops import Conv
 
 LEAST_CHANNELS = 5
@@ -46,6 +48,12 @@ MOST_SUMMED = 3072
 channels, 41 taps, and 1024, 9 taps: 8e-6)."""
 LEAST_TAPS_OF_PARTS = 6
 """Taps of a kernel along one axis that is computed in parts."""
+POINTS = (32, 48, 64, 96, 128)
+"""Points of the Fourier transforms of kernels along one axis."""
+LEAST_TAPS_OF_SPECTRA = 6
+"""Taps of such kernels."""
+LEAST_OUTPUTS = 0.25
+"""Least share of a tile's points that become outputs."""
 DIRECT = "direct"
 """What the kernel that sums products is called among the forms."""
 MARGIN = 1.15
@@ -70,7 +78,7 @@ class WeightMemory:
 
 
 WEIGHT_MEMORY = (
-    WeightMemory(512 * 1024, 0.0, 4),
+    WeightMemory(512 * 1024, 1.0, 4),
     WeightMemory(16 << 20, 3.0, 10),
     WeightMemory(math.inf, 8.5, 16),
 )
@@ -201,7 +209,7 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
         return None
     filters, *spatial = outputs
     rank = len(spatial)
-    parts = _parts(FORMS[form], conv.kernel[0], rank) or 1
+    parts = _parts(form_named(form), conv.kernel[0], rank) or 1
     wanted = _block_tiles(form, rank, parts, channels, filters)
     tiling = _tiling(form, tuple(spatial), wanted, parts)
     lanes = lanes_for(filters, dtype, target)
@@ -229,7 +237,7 @@ def form_costs(  # noqa: PLR0917 - what a convolution consists of
     filters, *spatial = outputs
     rank = len(spatial)
     taps = conv.kernel[0] if conv.kernel else 1
-    forms = [name for name in FORMS if _serves(name, taps, rank, channels)]
+    forms = _forms(taps, rank, channels)
     applies = (
         bool(forms)
         and dtype == "float32"
@@ -246,15 +254,24 @@ def form_costs(  # noqa: PLR0917 - what a convolution consists of
     lanes = lanes_for(filters, dtype, target)
     vectors = -(-filters // lanes)
     direct = math.prod(spatial) * taps**rank * channels * vectors
-    parts = {name: _parts(FORMS[name], taps, rank) or 1 for name in forms}
+    parts = {name: _parts(form_named(name), taps, rank) or 1 for name in forms}
     return {DIRECT: float(direct)} | {
         name: _cost(name, tuple(spatial), parts[name], channels, vectors, lanes) for name in forms
     }
 
 
+def _forms(taps: int, rank: int, channels: int) -> list[str]:
+    """Return the names of the forms that have kernels with so many taps along each axis."""
+    found = [name for name in WINOGRAD_FORMS if _serves(name, taps, rank, channels)]
+    if rank == 1 and taps >= LEAST_TAPS_OF_SPECTRA:
+        sizes = [n for n in POINTS if n - taps + 1 >= n * LEAST_OUTPUTS]
+        found += [fourier_name(points, taps) for points in sizes]
+    return found
+
+
 def _serves(name: str, taps: int, rank: int, channels: int) -> bool:
     """Tell whether a form has kernels with so many taps along each axis, and rounds little."""
-    parts = _parts(FORMS[name], taps, rank)
+    parts = _parts(WINOGRAD_FORMS[name], taps, rank)
     if parts is None or rank > MOST_AXES.get(name, rank):
         return False
     if parts > 1:
@@ -278,21 +295,24 @@ def _cost(  # noqa: PLR0917 - what a convolution consists of
     name: str, spatial: tuple[int, ...], parts: int, channels: int, vectors: int, lanes: int
 ) -> float:
     """Return the cycles that a sample takes."""
-    form = FORMS[name]
+    form = form_named(name)
     rank = len(spatial)
     tiles = math.prod(-(-extent // form.outputs) for extent in spatial)
     positions = int(form.size**rank)
     weights = positions * parts * channels * vectors
-    products = max(tiles, _memory(4 * weights * lanes).cycles / SAMPLES) * weights
-    transforms = _transform_cost(form, rank, form.input, form.size) * -(-channels // lanes)
-    transforms += _transform_cost(form, rank, form.output, form.outputs) * vectors
+    reading = _memory(4 * weights * lanes).cycles / SAMPLES
+    # Spectra have many weights for few products, which do not hide what reading them takes.
+    hidden = form.size == form.reach
+    products = (max(tiles, reading) if hidden else tiles + reading) * weights
+    transforms = _transform_cost(form, rank, form.reach, form.operations[0]) * -(-channels // lanes)
+    transforms += _transform_cost(form, rank, form.outputs, form.operations[1]) * vectors
     return products + tiles * transforms
 
 
-def _transform_cost(form: Form, rank: int, matrix: Matrix, size: int) -> float:
-    """Return the cycles of a tile's transform, per vector; ``size`` is what a line becomes."""
-    lines = sum(int(size**axis * form.size ** (rank - 1 - axis)) for axis in range(rank))
-    return lines * operations(matrix) + POSITION_COST * int(form.size**rank)
+def _transform_cost(form: Form, rank: int, size: int, operations: float) -> float:
+    """Return the cycles of a tile's transform, per vector; ``size`` is of a line of the grid."""
+    lines = sum(int(form.size**axis * size ** (rank - 1 - axis)) for axis in range(rank))
+    return lines * operations + POSITION_COST * int(form.size**rank)
 
 
 def _memory(size: int) -> WeightMemory:
@@ -302,7 +322,7 @@ def _memory(size: int) -> WeightMemory:
 
 def _block_tiles(form: str, rank: int, parts: int, channels: int, filters: int) -> int:
     """Return how many tiles a block should have."""
-    positions = int(FORMS[form].size ** rank)
+    positions = int(form_named(form).size ** rank)
     per_tile = 4 * positions * (channels + filters)
     least = _memory(4 * positions * parts * channels * filters).tiles
     return max(least, min(BLOCK_BYTES // per_tile, MOST_TILES))

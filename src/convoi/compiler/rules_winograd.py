@@ -26,9 +26,9 @@ from convoi.compiler.steps import (
     ValueOperand,
     WinogradPacking,
 )
+from convoi.kernels.forms import form_named
 from convoi.kernels.weights import WeightLayout
 from convoi.kernels.winograd import WinogradCorrelate
-from convoi.kernels.winograd_forms import FORMS, weight_matrix
 from convoi.kernels.winograd_weights import (
     WinogradGradientFinish,
     WinogradWeightGradient,
@@ -153,7 +153,7 @@ def _transformed(
     word = "backward" if backward else "forward"
     name = f"{weight} Winograd {word}"
     if not selection.training:
-        matrix = weight_matrix(FORMS[form], rank)
+        matrix = form_named(form).weight_matrix(rank)
         kind = selection.graph.parameters[weight].kind
         selection.packings[name] = WinogradPacking(
             name, weight, kind, indices, layout=layout, matrix=matrix, turned=turned

@@ -28,8 +28,8 @@ from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.epilogue_sums import NO_SUMS, AddStored, EpilogueSums
 from convoi.kernels.expression import IDENTITY, Expression
+from convoi.kernels.forms import form_named
 from convoi.kernels.sharing import Bounds, Units, within
-from convoi.kernels.winograd_forms import FORMS, Place, apply_along
 from convoi.kernels.winograd_tiles import (
     Block,
     BlockWalk,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from convoi.codegen.builder import Function
     from convoi.kernels.layout import Layout
+    from convoi.kernels.transforms import Place
 
 BY_CHANNELS_BYTES = 1 << 20
 """Transformed weights from which each thread reads a part of them for all tiles, instead of all for
@@ -146,7 +147,7 @@ class WinogradCorrelate(Kernel):
         )
         strips = units.outer if self.divided and not self.by_channels else None
         walk = BlockWalk(f, self.tiling, strips)
-        form = FORMS[self.tiling.form]
+        form = form_named(self.tiling.form)
 
         def one(block: Block) -> None:
             if not self.divided:
@@ -266,7 +267,7 @@ class WinogradCorrelate(Kernel):
     ) -> None:
         """Emit y = f(A^T M A + bias), tile by tile."""
         f, layout = walk.f, self.y
-        form = FORMS[self.tiling.form]
+        form = form_named(self.tiling.form)
         element, vector = layout.element, layout.vector
         plane = self.tiling.plane(layout)
         layouts = (*self.tensors, layout)
@@ -291,7 +292,7 @@ class WinogradCorrelate(Kernel):
                     for number, where in enumerate(places)
                 }
                 for axis in range(rank):
-                    values = apply_along(f, form.output, values, axis)
+                    values = form.output.along(f, values, axis)
                 shift = None if bias is None else f.load(f.at(bias, k, element), vector)
                 ends = [
                     f.at(pointer, f.add(start, k), element)
@@ -314,7 +315,7 @@ class WinogradCorrelate(Kernel):
     ) -> None:
         """Emit the epilogue, the stores and the sums, for the positions that are on the grid."""
         layouts = (*self.tensors, self.y)
-        form = FORMS[self.tiling.form]
+        form = form_named(self.tiling.form)
         offsets = [grid_offsets(layout, form.outputs) for layout in layouts]
 
         def store(where: Place) -> Value:

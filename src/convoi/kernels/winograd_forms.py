@@ -1,4 +1,4 @@
-"""The matrices of Winograd's forms of correlation, and their products with vectors.
+"""The matrices of Winograd's forms of correlation.
 
 F(m, r) computes m outputs of r taps along an axis with m + r - 1 multiplications, not m r:
 
@@ -19,43 +19,14 @@ neural networks", ACM Transactions on Mathematical Software 46(4), 2020.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from convoi.codegen.types import Value, constant
+from convoi.kernels.transforms import Form, Matrix, MatrixTransform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from convoi.codegen.builder import Function
-
-Matrix: TypeAlias = tuple[tuple[float, ...], ...]
-Place: TypeAlias = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Form:
-    """The matrices of F(m, r)."""
-
-    outputs: int
-    taps: int
-    input: Matrix
-    """B transposed."""
-    output: Matrix
-    """A transposed."""
-    weight: Matrix
-    """G."""
-
-    @property
-    def size(self) -> int:
-        """Inputs of a tile, and products: m + r - 1."""
-        return self.outputs + self.taps - 1
 
 
 _SIX_POINTS = (
@@ -72,7 +43,41 @@ _UNEVEN_PAIRS = (Fraction(1, 2), Fraction(4, 5), Fraction(7, 4))
 _FOUR_PAIRS = (Fraction(1, 2), Fraction(2), Fraction(4, 5), Fraction(5, 4))
 
 
-def _form(outputs: int, taps: int, pairs: Sequence[Fraction], *, zero: bool) -> Form:
+@dataclass(frozen=True)
+class WinogradForm(Form):
+    """A form that is given by its matrices B^T, A^T and G."""
+
+    input_matrix: Matrix
+    output_matrix: Matrix
+    weight_rows: Matrix
+
+    @property
+    def size(self) -> int:
+        """Products of a tile: as many as inputs."""
+        return self.reach
+
+    @property
+    def operations(self) -> tuple[float, float]:
+        """Those of B^T and A^T."""
+        return self.input.operations, self.output.operations
+
+    @property
+    def input(self) -> MatrixTransform:
+        """B^T."""
+        return MatrixTransform(self.input_matrix)
+
+    @property
+    def output(self) -> MatrixTransform:
+        """A^T."""
+        return MatrixTransform(self.output_matrix)
+
+    @property
+    def weight(self) -> MatrixTransform:
+        """G."""
+        return MatrixTransform(self.weight_rows)
+
+
+def _form(outputs: int, taps: int, pairs: Sequence[Fraction], *, zero: bool) -> WinogradForm:
     """Return the form whose points are these and their negatives, infinity, and 0 if wanted.
 
     The row of B^T that belongs to a point has the coefficients of the polynomial that vanishes in
@@ -84,7 +89,7 @@ def _form(outputs: int, taps: int, pairs: Sequence[Fraction], *, zero: bool) -> 
         sum((c * point**i for i, c in enumerate(row)), Fraction(0))
         for point, row in zip(points, others, strict=True)
     ]
-    return Form(
+    return WinogradForm(
         outputs,
         taps,
         (*(_numbers([*row, Fraction(0)]) for row in others), _numbers(_polynomial(points))),
@@ -116,7 +121,7 @@ def _polynomial(roots: Sequence[Fraction]) -> list[Fraction]:
     return coefficients
 
 
-FORMS = {
+WINOGRAD_FORMS = {
     "F(4,4)": _form(4, 4, _THREE_PAIRS, zero=False),
     "F(6,3)": _form(6, 3, _THREE_PAIRS, zero=True),
     "F(4,5)": _form(4, 5, _THREE_PAIRS, zero=True),
@@ -124,7 +129,7 @@ FORMS = {
     "F(5,5)": _form(5, 5, _FOUR_PAIRS, zero=False),
     "F(6,5)": _form(6, 5, _FOUR_PAIRS, zero=True),
     "F(8,3)": _form(8, 3, _FOUR_PAIRS, zero=True),
-    "F(4,3)": Form(
+    "F(4,3)": WinogradForm(
         4,
         3,
         _SIX_POINTS,
@@ -143,7 +148,7 @@ FORMS = {
             (0, 0, 1),
         ),
     ),
-    "F(2,5)": Form(
+    "F(2,5)": WinogradForm(
         2,
         5,
         _SIX_POINTS,
@@ -157,7 +162,7 @@ FORMS = {
             (0, 0, 0, 0, 1),
         ),
     ),
-    "F(2,3)": Form(
+    "F(2,3)": WinogradForm(
         2,
         3,
         ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
@@ -165,168 +170,3 @@ FORMS = {
         ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
     ),
 }
-
-
-def transposed(matrix: Matrix) -> Matrix:
-    """Return a matrix with its axes exchanged."""
-    return tuple(zip(*matrix, strict=True))
-
-
-def operations(matrix: Matrix) -> int:
-    """Return how many operations on vectors the product of a matrix with a line takes."""
-    columns = _pairs(transposed(matrix))
-    if columns:
-        return 2 * len(columns) + sum(map(_terms, _rows_of_sums(matrix, columns)))
-    rows = _pairs(matrix)
-    total = 0
-    for i, row in enumerate(matrix):
-        if i in rows:
-            same, opposite = _split(row, matrix[i + 1])
-            total += _terms(same.factors) + _terms(opposite.factors) + 2
-            total += same.scale != 1 and opposite.scale != 1
-        elif i - 1 not in rows:
-            total += _terms(row)
-    return total
-
-
-def _terms(row: Sequence[float]) -> int:
-    """Return how many operations a sum takes that begins with a coefficient 1, if there is one."""
-    factors = [factor for factor in row if factor]
-    return len(factors) - any(abs(factor) == 1 for factor in factors)
-
-
-def weight_matrix(form: Form, rank: int) -> NDArray[np.float64]:
-    """Return the matrix ``(transformed positions, taps)`` that transforms a kernel's weights."""
-    matrix = np.array(form.weight)
-    result = np.ones((1, 1))
-    for _ in range(rank):
-        result = np.kron(result, matrix)
-    return result
-
-
-def apply_along(
-    f: Function, matrix: Matrix, values: dict[Place, Value], axis: int
-) -> dict[Place, Value]:
-    """Emit the product of a matrix with the values along one axis of their grid."""
-    lines: dict[Place, dict[int, Value]] = {}
-    for place, value in values.items():
-        rest = (*place[:axis], *place[axis + 1 :])
-        lines.setdefault(rest, {})[place[axis]] = value
-    results = {}
-    for rest, line in lines.items():
-        products = _product(f, matrix, [line[j] for j in range(len(line))])
-        for i, value in enumerate(products):
-            results[(*rest[:axis], i, *rest[axis:])] = value
-    return results
-
-
-def _product(f: Function, matrix: Matrix, values: Sequence[Value]) -> list[Value]:
-    """Emit the product of a matrix with a line of values.
-
-    Points of opposite sign make pairs of rows, or of columns, that differ in signs only; what the
-    two have in common is computed once.
-    """
-    columns = _pairs(transposed(matrix))
-    if columns:
-        return _product_of_sums(f, matrix, values, columns)
-    results: list[Value] = []
-    rows = _pairs(matrix)
-    for i, row in enumerate(matrix):
-        if i in rows:
-            results.extend(_pair_of_rows(f, row, matrix[i + 1], values))
-        elif i - 1 not in rows:
-            results.append(combine(f, row, values))
-    return results
-
-
-def _pairs(matrix: Matrix) -> list[int]:
-    """Return the rows that equal the next one up to signs, in more than one place."""
-    found: list[int] = []
-    for i, (row, following) in enumerate(itertools.pairwise(matrix)):
-        same = sum(a == b != 0 for a, b in zip(row, following, strict=True))
-        opposite = sum(a == -b != 0 for a, b in zip(row, following, strict=True))
-        alike = all(abs(a) == abs(b) for a, b in zip(row, following, strict=True))
-        if alike and same and opposite and i - 1 not in found:
-            found.append(i)
-    return found
-
-
-def _product_of_sums(
-    f: Function, matrix: Matrix, values: Sequence[Value], columns: Sequence[int]
-) -> list[Value]:
-    """Emit a product whose pairs of columns take the sum or the difference of two values."""
-    values = list(values)
-    for j in columns:
-        a, b = values[j], values[j + 1]
-        values[j : j + 2] = f.fadd(a, b), f.fsub(a, b)
-    return [combine(f, row, values) for row in _rows_of_sums(matrix, columns)]
-
-
-def _rows_of_sums(matrix: Matrix, columns: Sequence[int]) -> list[list[float]]:
-    """Return what is multiplied with sums and differences instead of pairs of columns."""
-    rows = [list(row) for row in matrix]
-    for row in rows:
-        for j in columns:
-            row[j : j + 2] = (row[j], 0.0) if row[j] == row[j + 1] else (0.0, row[j])
-    return rows
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What two rows have in common: a scale, and coefficients of which one is 1 (or -1)."""
-
-    scale: float
-    factors: tuple[float, ...]
-
-    @classmethod
-    def of(cls, factors: Sequence[float]) -> _Part:
-        """Return the part of some coefficients."""
-        found = [factor for factor in factors if factor]
-        scale = 1.0 if any(abs(factor) == 1 for factor in found) else found[0]
-        return cls(scale, tuple(factor / scale for factor in factors))
-
-
-def _split(row: Sequence[float], following: Sequence[float]) -> tuple[_Part, _Part]:
-    """Return the parts of a row that the following one has with the same and the opposite sign."""
-    same = [a if a == b else 0.0 for a, b in zip(row, following, strict=True)]
-    opposite = [a if a != b else 0.0 for a, b in zip(row, following, strict=True)]
-    return _Part.of(same), _Part.of(opposite)
-
-
-def _pair_of_rows(
-    f: Function, row: Sequence[float], following: Sequence[float], values: Sequence[Value]
-) -> tuple[Value, Value]:
-    """Emit e + o and e - o: the part that two rows have in common, and that of opposite sign."""
-    same, opposite = _split(row, following)
-    e, o = (combine(f, part.factors, values) for part in (same, opposite))
-    if same.scale != 1 and opposite.scale == 1:
-        return combine(f, (same.scale, 1), (e, o)), combine(f, (same.scale, -1), (e, o))
-    if same.scale != 1:
-        e = f.fmul(e, constant(e.type, same.scale))
-    return combine(f, (1, opposite.scale), (e, o)), combine(f, (1, -opposite.scale), (e, o))
-
-
-def combine(f: Function, factors: Sequence[float], values: Sequence[Value]) -> Value:
-    """Emit the sum of some vectors times constants."""
-    total: Value | None = None
-    for factor, value in sorted(
-        zip(factors, values, strict=True), key=lambda pair: (abs(pair[0]) != 1, pair[0] < 0)
-    ):
-        if factor == 0:
-            continue
-        if total is None:
-            total = value if factor == 1 else _scaled(f, value, factor)
-        elif factor == 1:
-            total = f.fadd(total, value)
-        elif factor == -1:
-            total = f.fsub(total, value)
-        else:
-            total = f.fma(value, constant(value.type, factor), total)
-    return total if total is not None else constant(values[0].type, 0)
-
-
-def _scaled(f: Function, value: Value, factor: float) -> Value:
-    """Emit a value times a constant; a change of sign melts into what follows."""
-    if factor == -1:
-        return f.emit(value.type, f"fneg {value.type} {value.text}")
-    return f.fmul(value, constant(value.type, factor))

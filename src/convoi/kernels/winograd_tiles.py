@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Index, Value
-from convoi.kernels.winograd_forms import FORMS, Matrix, Place, apply_along
+from convoi.kernels.forms import form_named
 from convoi.runtime.buffers import ALIGNMENT
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from convoi.codegen.builder import Function
     from convoi.kernels.layout import Layout
     from convoi.kernels.sharing import Bounds
+    from convoi.kernels.transforms import Place, Transform
 
 
 ODD_LINES = 8
@@ -48,7 +49,7 @@ class Tiling:
     @property
     def outputs(self) -> int:
         """Outputs of a tile along each axis."""
-        return FORMS[self.form].outputs
+        return form_named(self.form).outputs
 
     @property
     def tiles(self) -> tuple[int, int]:
@@ -72,7 +73,7 @@ class Tiling:
     @property
     def positions(self) -> int:
         """Transformed positions of a tile."""
-        return int(FORMS[self.form].size ** len(self.spatial))
+        return int(form_named(self.form).size ** len(self.spatial))
 
     def plane(self, layout: Layout) -> int:
         """Return the elements from one transformed position to the next in scratch memory.
@@ -105,7 +106,7 @@ class Tiling:
         found = []
         for start, extent, output in zip(offset, extents, self.spatial, strict=True):
             tiles = -(-output // self.outputs)
-            last = self.outputs * (tiles + self.beyond) + FORMS[self.form].taps - 2 + start
+            last = self.outputs * (tiles + self.beyond) + form_named(self.form).taps - 2 + start
             found.append((max(0, -start), max(0, last - (extent - 1))))
         return tuple(found)
 
@@ -347,19 +348,18 @@ def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to
     pointer: Value,
     layout: Layout,
     offset: Sequence[int],
-    matrix: Matrix,
+    transform: Transform,
     scratch: tuple[Value, int],
 ) -> None:
     """Emit the transform of a block's tiles: ``scratch[f][t][channel]``, a plane for each f.
 
     Scratch memory is given with the elements of a plane.
 
-    A tile has as many positions as the matrix has columns; those beyond the grid are halo.
+    A tile has as many positions as the transform has inputs; those beyond the grid are halo.
     """
     f = walk.f
     memory, plane = scratch
-    size = len(matrix[0])
-    offsets = grid_offsets(layout, size)
+    offsets = grid_offsets(layout, transform.inputs)
     vector = layout.vector
 
     def one(place: TilePlace) -> None:
@@ -372,7 +372,7 @@ def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to
                 for where, distance in offsets.items()
             }
             for axis in range(len(layout.spatial)):
-                values = apply_along(f, matrix, values, axis)
+                values = transform.along(f, values, axis)
             to = f.at(memory, f.add(f.mul(place.number, tile_stride(layout)), c), layout.element)
             for number, where in enumerate(sorted(values)):
                 f.store(values[where], f.at(to, number * plane, layout.element))

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import I64, Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.forms import form_named
 from convoi.kernels.layout import Layout
-from convoi.kernels.winograd_forms import FORMS, Place, apply_along, transposed
 from convoi.kernels.winograd_tiles import (
     Block,
     BlockWalk,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from convoi.codegen.builder import Function
+    from convoi.kernels.transforms import Place
     from convoi.kernels.weight_gradient import GradientTile
     from convoi.kernels.weights import WeightLayout
 
@@ -43,13 +44,13 @@ if TYPE_CHECKING:
 def transformed_size(layout: WeightLayout, form: str, rank: int) -> int:
     """Return the elements of U or dU, rounded up to cache lines."""
     granule = ALIGNMENT // 4
-    size = FORMS[form].size ** rank * sum(layout.blocks) * layout.lanes * layout.inputs
+    size = form_named(form).size ** rank * sum(layout.blocks) * layout.lanes * layout.inputs
     return round_up(size * parts_of(layout, form, rank), granule)
 
 
 def parts_of(layout: WeightLayout, form: str, rank: int) -> int:
     """Return the parts of a kernel: each has as many taps as the form."""
-    taps: int = FORMS[form].taps ** rank
+    taps: int = form_named(form).taps ** rank
     return -(-layout.taps // taps)
 
 
@@ -76,7 +77,7 @@ class _Weights(Kernel):
 
     def taps(self, part: int) -> Iterator[tuple[Place, int]]:
         """Iterate over the taps of a part and where each lies among the weights, if it does."""
-        taps, last = FORMS[self.form].taps, self.weights.taps - 1
+        taps, last = form_named(self.form).taps, self.weights.taps - 1
         for i, place in enumerate(itertools.product(range(taps), repeat=self.rank)):
             number = part * taps**self.rank + i
             if number <= last:
@@ -84,7 +85,7 @@ class _Weights(Kernel):
 
     def places(self) -> list[Place]:
         """Return the transformed positions in their order."""
-        return list(itertools.product(range(FORMS[self.form].size), repeat=self.rank))
+        return list(itertools.product(range(form_named(self.form).size), repeat=self.rank))
 
     def each_vector(
         self, f: Function, channel: Index, body: Callable[[Index, int, Index, int, int], None]
@@ -131,16 +132,16 @@ class WinogradWeights(_Weights):
         """Emit the loop over input channels."""
         weights, u = pointers
         element, vector = self.vectors.element, self.vectors.vector
-        matrix = FORMS[self.form].weight
+        transform = form_named(self.form).weight
 
         def one(weight: Index, tap_step: int, to: Index, position_step: int, part: int) -> None:
             source, target = f.at(weights, weight, element), f.at(u, to, element)
-            taps = itertools.product(range(FORMS[self.form].taps), repeat=self.rank)
+            taps = itertools.product(range(form_named(self.form).taps), repeat=self.rank)
             values = dict.fromkeys(taps, constant(vector, 0.0))
             for place, number in self.taps(part):
                 values[place] = f.load(f.at(source, number * tap_step, element), vector)
             for axis in range(self.rank):
-                values = apply_along(f, matrix, values, axis)
+                values = transform.along(f, values, axis)
             for number, place in enumerate(self.places()):
                 f.store(values[place], f.at(target, number * position_step, element))
 
@@ -163,7 +164,7 @@ class WinogradGradientFinish(_Weights):
         """Emit the loop over input channels."""
         du, chunks, dw = pointers
         element, vector = self.vectors.element, self.vectors.vector
-        matrix = transposed(FORMS[self.form].weight)
+        transform = form_named(self.form).weight.transposed
         number_of_chunks = f.load(chunks, I64)
         chunk_size = transformed_size(self.weights, self.form, self.rank)
 
@@ -187,7 +188,7 @@ class WinogradGradientFinish(_Weights):
             )
             values = dict(zip(self.places(), sums, strict=True))
             for axis in range(self.rank):
-                values = apply_along(f, matrix, values, axis)
+                values = transform.along(f, values, axis)
             target = f.at(dw, weight, element)
             for place, number in self.taps(part):
                 f.store(values[place], f.at(target, number * tap_step, element))
@@ -230,7 +231,7 @@ class WinogradWeightGradient(Kernel):
         """Emit the loop over blocks: transform both, multiply and sum."""
         x, dy, scratch, du = pointers
         walk = BlockWalk(f, self.tiling)
-        form = FORMS[self.tiling.form]
+        form = form_named(self.tiling.form)
         none = (0,) * len(self.dy.spatial)
 
         def one(block: Block) -> None:
@@ -239,7 +240,7 @@ class WinogradWeightGradient(Kernel):
             transform_tiles(walk, read, x, self.x, self.offset, form.input, planes)
             gradients = f.at(scratch, self.tiling.input_scratch(self.x), self.x.element)
             planes = (gradients, self.tiling.plane(self.dy))
-            transform_tiles(walk, block, dy, self.dy, none, transposed(form.output), planes)
+            transform_tiles(walk, block, dy, self.dy, none, form.output.transposed, planes)
             begins = f.compare("ne", call.fresh, 0)
             for index in (block.sample, block.row, block.column):
                 if isinstance(index, Value):
