@@ -62,10 +62,6 @@ class Case:
     """Of a product's register tile."""
     samples: int = 1
     flip: bool = False
-    parts: int = 1
-    """Of a kernel along one axis."""
-    missing: int = 0
-    """Taps that the last part has less than the others."""
 
     def __str__(self) -> str:
         words = f"{self.form}-{self.channels}-{self.filters}-{self.spatial}-{self.block}"
@@ -77,7 +73,7 @@ class Case:
 
     @property
     def taps(self) -> int:
-        return form_named(self.form).taps * self.parts - self.missing
+        return form_named(self.form).taps
 
     @property
     def conv(self) -> ops.Conv:
@@ -94,7 +90,7 @@ class Case:
         samples, rows, columns = self.block
         all_rows, all_columns = Tiling(self.form, spatial).tiles
         rows, columns = min(rows, all_rows), min(columns, all_columns)
-        return Tiling(self.form, spatial, samples, rows, columns, self.parts)
+        return Tiling(self.form, spatial, samples, rows, columns)
 
 
 SAME, WIDE = ((1, 1), (1, 1)), ((2, 2), (2, 2))
@@ -126,12 +122,8 @@ CASES = [
     Case("F(6,5)", 17, 16, (23,), ((2, 2),), (1, 1, 3), 1, 5, samples=2),
     Case("F(5,3)", 33, 17, (14, 9), SAME, (1, 2, 2), 2, 4, samples=2, flip=True),
     Case("F(5,3)", 16, 33, (5, 5), ((0, 1), (2, 1)), (3, 1, 1), 1, 5, samples=4),
-    Case("F(5,5)", 16, 33, (39,), ((5, 4),), (1, 1, 4), 2, 3, samples=2, parts=3, missing=2),
-    Case("F(5,5)", 7, 17, (9,), ((7, 6),), (1, 1, 2), 1, 4, samples=3, flip=True, parts=2),
     Case("F(4,4)", 17, 16, (13,), ((1, 2),), (1, 1, 2), 1, 5, samples=2),
-    Case("F(4,4)", 16, 33, (39,), ((5, 4),), (1, 1, 4), 2, 3, samples=2, parts=3, missing=2),
-    Case("F(4,4)", 7, 17, (9,), ((7, 6),), (1, 1, 3), 1, 4, samples=3, flip=True, parts=2),
-    Case("F(4,4)", 33, 16, (50,), ((3, 0),), (1, 1, 5), 1, 4, parts=2, missing=1, flip=True),
+    Case("F(4,4)", 7, 17, (9,), ((3, 2),), (1, 1, 3), 1, 4, samples=3, flip=True),
 ]
 TARGETS = pytest.mark.parametrize("cpu", ALL_TARGETS)
 EACH_CASE = pytest.mark.parametrize("case", CASES, ids=str)
@@ -323,7 +315,7 @@ def test_forward_equals_its_definition(case: Case, cpu: str) -> None:
 
 
 SUMMED = [CASES[1], CASES[2], CASES[10], CASES[19]]
-"""Tiles inside the grid and beyond its edges, blocks of several samples, and parts."""
+"""Tiles inside the grid and beyond its edges, blocks of several samples."""
 
 
 @TARGETS
@@ -404,7 +396,7 @@ def test_the_matrices_are_those_of_correlations(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("points", "taps"), [(4, 2), (6, 5), (8, 3), (18, 6), (24, 7), (32, 31), (48, 10), (96, 40)]
+    ("points", "taps"), [(4, 2), (6, 5), (8, 3), (18, 6), (24, 7), (32, 29), (48, 10), (96, 40)]
 )
 def test_spectra_multiplied_are_correlations(points: int, taps: int) -> None:
     form = form_named(fourier_name(points, taps))
@@ -422,7 +414,7 @@ def test_spectra_multiplied_are_correlations(points: int, taps: int) -> None:
     assert all(
         0.5 < t.operations / estimate < 1.5
         for t, estimate in zip((form.input, form.output), form.operations, strict=True)
-        if points > 24
+        if points > 24 and form.outputs > points // 4
     )
 
 
@@ -465,7 +457,6 @@ ACCURACY = [
     Case("F(5,3)", 128, 128, (14, 14), SAME, (1, 1, 3), 4, 3),
     Case("F(8,3)", 256, 128, (150,), ((1, 1),), (1, 1, 19), 4, 5),
     Case("F(6,5)", 128, 256, (150,), ((2, 2),), (1, 1, 25), 4, 5),
-    Case("F(5,5)", 32, 32, (150,), ((19, 20),), (1, 1, 30), 2, 8, parts=8),
     Case("DFT(25,40)", 32, 32, (150,), ((19, 20),), (2, 1, 6), 2, 6),
     Case("DFT(90,39)", 128, 128, (300,), ((19, 19),), (1, 1, 4), 4, 4),
     Case("DFT(57,40)", 256, 64, (150,), ((20, 19),), (1, 1, 3), 4, 3),

@@ -38,18 +38,19 @@ then lie without padding, which the transforms rely on."""
 POSITION_COST = 0.65
 """Cycles that loads and stores of a transform add to its arithmetic, per transformed position of a
 tile (measured: 16, 32, 64 channels of 32x32, 16x16, 8x8)."""
-MOST_AXES = {"F(6,3)": 1, "F(5,5)": 1, "F(6,5)": 1, "F(8,3)": 1}
+MOST_AXES = {"F(6,3)": 1, "F(6,5)": 1, "F(8,3)": 1}
 """Forms that would round too much along two axes (1e-5 of the largest output)."""
 MOST_CHANNELS = {"F(4,5)": 128, "F(5,3)": 128}
 """Channels that a form may sum over along two axes, for the same reason (F(4,5) of 16, 64, 256:
 3e-6, 6e-6, 1.2e-5; F(5,3) of 64, 128, 256: 4e-6, 6e-6, 8e-6)."""
-MOST_SUMMED = 3072
-"""Channels times parts of a long kernel, for the same reason (32 channels, 41 taps: 4e-6; 256
-channels, 41 taps, and 1024, 9 taps: 8e-6)."""
-LEAST_TAPS_OF_PARTS = 6
-"""Taps of a kernel along one axis that is computed in parts."""
-POINTS = (32, 48, 64, 96, 128)
-"""Points of the Fourier transforms of kernels along one axis."""
+POINTS = (16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""Points of the Fourier transforms of kernels along one axis. (32 channels of 1000 positions to 32,
+40 taps, a step of training: 64 points 7.0 ms, 96 4.7, 128 4.8, 192 6.2, 256 6.8; in Winograd's
+forms, of parts of the kernel, 13.9. The code of many points fills the caches, and takes long to be
+compiled: 5 s for 256.)"""
+MOST_POINTS_PER_TAP = 2
+LARGE_ENOUGH = 96
+"""More points than both of these are not tried: they gain little."""
 LEAST_TAPS_OF_SPECTRA = 6
 """Taps of such kernels."""
 LEAST_OUTPUTS = 0.25
@@ -160,14 +161,23 @@ def gradient_choice(
         return None
     if tuned.chosen(gradient_signature(conv, input_shape, forward.tiling.form)) == DIRECT:
         return None
-    form, spatial = forward.tiling.form, forward.tiling.spatial
     channels, filters = input_shape[0], conv.filters
-    parts = forward.tiling.parts
-    if 4 * forward.tiling.positions * parts * channels * filters > MOST_GRADIENT_BYTES:
+    outputs = conv.infer_shape(input_shape)
+    costs = form_costs(conv, channels, outputs, forward.offset, dtype, target) or {}
+    ways = [forward.tiling.form, *sorted(costs, key=lambda name: costs[name])]
+    rank = len(forward.tiling.spatial)
+    bytes_ = {name: _sums(name, rank, channels, filters) for name in ways if name != DIRECT}
+    form = next((name for name in bytes_ if bytes_[name] <= MOST_GRADIENT_BYTES), DIRECT)
+    if form == DIRECT or costs[DIRECT] < MARGIN * costs[form]:
         return None
-    per_tile = 4 * forward.tiling.positions * (channels + filters)
+    per_tile = 4 * form_named(form).size ** rank * (channels + filters)
     wanted = max(1, min(GRADIENT_BLOCK_BYTES // per_tile, MOST_GRADIENT_TILES))
-    return WinogradGradientChoice(_tiling(form, spatial, wanted, parts), forward.offset)
+    return WinogradGradientChoice(_tiling(form, forward.tiling.spatial, wanted), forward.offset)
+
+
+def _sums(form: str, rank: int, channels: int, filters: int) -> int:
+    """Return the bytes of the sums of transformed gradients."""
+    return int(4 * form_named(form).size ** rank * channels * filters)
 
 
 def gradient_signature(conv: Conv, input_shape: tuple[int, ...], form: str) -> str:
@@ -209,9 +219,8 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
         return None
     filters, *spatial = outputs
     rank = len(spatial)
-    parts = _parts(form_named(form), conv.kernel[0], rank) or 1
-    wanted = _block_tiles(form, rank, parts, channels, filters)
-    tiling = _tiling(form, tuple(spatial), wanted, parts)
+    wanted = _block_tiles(form, rank, channels, filters)
+    tiling = _tiling(form, tuple(spatial), wanted)
     lanes = lanes_for(filters, dtype, target)
     product = _product(tiling.block, -(-filters // lanes), lanes, target)
     return WinogradChoice(tiling, product, offset)
@@ -254,9 +263,8 @@ def form_costs(  # noqa: PLR0917 - what a convolution consists of
     lanes = lanes_for(filters, dtype, target)
     vectors = -(-filters // lanes)
     direct = math.prod(spatial) * taps**rank * channels * vectors
-    parts = {name: _parts(form_named(name), taps, rank) or 1 for name in forms}
     return {DIRECT: float(direct)} | {
-        name: _cost(name, tuple(spatial), parts[name], channels, vectors, lanes) for name in forms
+        name: _cost(name, tuple(spatial), channels, vectors, lanes) for name in forms
     }
 
 
@@ -264,42 +272,29 @@ def _forms(taps: int, rank: int, channels: int) -> list[str]:
     """Return the names of the forms that have kernels with so many taps along each axis."""
     found = [name for name in WINOGRAD_FORMS if _serves(name, taps, rank, channels)]
     if rank == 1 and taps >= LEAST_TAPS_OF_SPECTRA:
-        sizes = [n for n in POINTS if n - taps + 1 >= n * LEAST_OUTPUTS]
-        found += [fourier_name(points, taps) for points in sizes]
+        most = max(LARGE_ENOUGH, MOST_POINTS_PER_TAP * taps)
+        found += [
+            fourier_name(points, taps)
+            for points in POINTS
+            if points <= most and points - taps + 1 >= points * LEAST_OUTPUTS
+        ]
     return found
 
 
 def _serves(name: str, taps: int, rank: int, channels: int) -> bool:
     """Tell whether a form has kernels with so many taps along each axis, and rounds little."""
-    parts = _parts(WINOGRAD_FORMS[name], taps, rank)
-    if parts is None or rank > MOST_AXES.get(name, rank):
+    if WINOGRAD_FORMS[name].taps != taps or rank > MOST_AXES.get(name, rank):
         return False
-    if parts > 1:
-        return parts * channels <= MOST_SUMMED
     return rank == 1 or channels <= MOST_CHANNELS.get(name, channels)
 
 
-def _parts(form: Form, taps: int, rank: int) -> int | None:
-    """Return the parts of a kernel with so many taps along each axis, None if it has no such.
-
-    Those of a long kernel along one axis are as long as the outputs of a tile, see `Tiling.parts`.
-    """
-    if form.taps == taps:
-        return 1
-    if rank == 1 and form.taps == form.outputs and taps >= LEAST_TAPS_OF_PARTS:
-        return -(-taps // form.taps)
-    return None
-
-
-def _cost(  # noqa: PLR0917 - what a convolution consists of
-    name: str, spatial: tuple[int, ...], parts: int, channels: int, vectors: int, lanes: int
-) -> float:
+def _cost(name: str, spatial: tuple[int, ...], channels: int, vectors: int, lanes: int) -> float:
     """Return the cycles that a sample takes."""
     form = form_named(name)
     rank = len(spatial)
     tiles = math.prod(-(-extent // form.outputs) for extent in spatial)
     positions = int(form.size**rank)
-    weights = positions * parts * channels * vectors
+    weights = positions * channels * vectors
     reading = _memory(4 * weights * lanes).cycles / SAMPLES
     # Spectra have many weights for few products, which do not hide what reading them takes.
     hidden = form.size == form.reach
@@ -320,19 +315,19 @@ def _memory(size: int) -> WeightMemory:
     return next(memory for memory in WEIGHT_MEMORY if size <= memory.most)
 
 
-def _block_tiles(form: str, rank: int, parts: int, channels: int, filters: int) -> int:
+def _block_tiles(form: str, rank: int, channels: int, filters: int) -> int:
     """Return how many tiles a block should have."""
     positions = int(form_named(form).size ** rank)
     per_tile = 4 * positions * (channels + filters)
-    least = _memory(4 * positions * parts * channels * filters).tiles
+    least = _memory(4 * positions * channels * filters).tiles
     return max(least, min(BLOCK_BYTES // per_tile, MOST_TILES))
 
 
-def _tiling(form: str, spatial: tuple[int, ...], wanted: int, parts: int) -> Tiling:
+def _tiling(form: str, spatial: tuple[int, ...], wanted: int) -> Tiling:
     """Return blocks of about so many tiles, as equal as the grid allows."""
     rows, columns = Tiling(form, spatial).tiles
-    if columns >= wanted or parts > 1:
-        return Tiling(form, spatial, columns=_part(columns, wanted), parts=parts)
+    if columns >= wanted:
+        return Tiling(form, spatial, columns=_part(columns, wanted))
     if rows * columns >= wanted:
         return Tiling(form, spatial, rows=_part(rows, wanted // columns), columns=columns)
     samples = max(1, wanted // (rows * columns))

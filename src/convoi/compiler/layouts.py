@@ -235,6 +235,7 @@ def _halos(
         if isinstance(node.op, ConvBackwardWeight) and winograd:
             gradient = gradient_choice(conv, shape, dtype, target)
             if gradient is not None:
+                widen(value, gradient.tiling.reach(gradient.offset, shape[1:]))
                 widen(node.inputs[1], gradient_halo(gradient))
     _join_masked(halos, tasks)
     return halos

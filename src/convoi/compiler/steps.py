@@ -140,11 +140,11 @@ class Packing:
 
 @dataclass(frozen=True, kw_only=True)
 class WinogradPacking(Packing):
-    """Weights in Winograd's domain: ``[f][block][part][input channel][output channel]``."""
+    """Weights in Winograd's domain: ``[f][block][input channel][output channel]``."""
 
     layout: WeightLayout
     matrix: NDArray[np.float64]
-    """Of the transform, with a column per tap; long kernels consist of several parts."""
+    """Of the transform, with a column per tap."""
     turned: bool = False
     """Whether taps are taken in reverse order."""
 
@@ -152,24 +152,20 @@ class WinogradPacking(Packing):
     def size(self) -> int:
         """Elements."""
         positions, taps = self.matrix.shape
-        parts = -(-self.layout.taps // taps)
-        return int(self.indices.size // self.layout.taps * positions * parts)
+        return int(self.indices.size // taps * positions)
 
     def pack(self, array: Array, dtype: str) -> Array:
         """Return the transformed weights."""
         packed = super().pack(np.asarray(array, np.float64), "float64")
-        layout, step = self.layout, self.matrix.shape[1]
-        positions = self.matrix.shape[0]
+        layout, positions = self.layout, self.matrix.shape[0]
         result: Array = np.empty((positions, self.size // positions), dtype)
         start = end = 0
         for block in layout.blocks:
             size = layout.taps * layout.inputs * block * layout.lanes
             taps = packed[start : start + size].reshape(layout.taps, -1)
             taps = taps[::-1] if self.turned else taps
-            for first in range(0, layout.taps, step):
-                part = taps[first : first + step]
-                begin, end = end, end + part.shape[1]
-                result[:, begin:end] = self.matrix[:, : len(part)] @ part
+            begin, end = end, end + taps.shape[1]
+            result[:, begin:end] = self.matrix @ taps
             start += size
         return result.ravel()
 

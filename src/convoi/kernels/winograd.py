@@ -9,10 +9,8 @@ summed over channels as ordinary matrix products, one per transformed position f
 for a block of tiles t, with the matrices of :mod:`convoi.kernels.winograd_forms`. The same holds
 for the gradient with respect to the input, with the weights turned round.
 
-A long kernel along one axis is cut into parts j of as many taps as a tile has outputs. Part j meets
-the inputs of tile t + j, so each tile is transformed once for all parts:
-
-    M[f][t][k] = sum over j, c of U[f][j][k, c] V[f][t + j][c]
+Kernels of many taps along one axis have spectra in place of Winograd's polynomials, and the rest is
+the same: :mod:`convoi.kernels.fourier_forms`.
 
 Reference: A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
@@ -20,7 +18,7 @@ Reference: A. Lavin and S. Gray, "Fast algorithms for convolutional neural netwo
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -70,7 +68,7 @@ class ProductTile:
 class WinogradCorrelate(Kernel):
     """The kernel. Pointers: x, U, [bias], epilogue tensors, scratch, y, those of the sums.
 
-    ``U`` lies as ``[f][block][part][input channel][output channel of the block]``. The scratch
+    ``U`` lies as ``[f][block][input channel][output channel of the block]``. The scratch
     memory holds V and M of a block, :attr:`scratch_elements` elements.
     """
 
@@ -100,7 +98,7 @@ class WinogradCorrelate(Kernel):
     @property
     def scratch_elements(self) -> int:
         """Elements of scratch memory."""
-        return self.tiling.input_scratch(self.x) + self.tiling.scratch(self.y)
+        return self.tiling.scratch(self.x) + self.tiling.scratch(self.y)
 
     @property
     def units(self) -> int:
@@ -110,8 +108,7 @@ class WinogradCorrelate(Kernel):
     @property
     def by_channels(self) -> bool:
         """Whether threads share the channels first, so that each reads few of many weights."""
-        taps = self.tiling.positions * self.tiling.parts
-        size = taps * self.x.channels * self.y.stride * self.y.element.size
+        size = self.tiling.positions * self.x.channels * self.y.stride * self.y.element.size
         return self.divided and size >= BY_CHANNELS_BYTES and len(self.product.blocks) > 1
 
     def _channels(self, f: Function, call: CallArguments, strip: Index) -> Bounds:
@@ -133,8 +130,7 @@ class WinogradCorrelate(Kernel):
     def work(self) -> int:
         """Products of a sample, and half as much for transforms."""
         rows, columns = self.tiling.tiles
-        taps = self.tiling.positions * self.tiling.parts
-        return 3 * rows * columns * taps * self.x.channels * self.y.stride // 2
+        return 3 * rows * columns * self.tiling.positions * self.x.channels * self.y.stride // 2
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loop over blocks: transform, multiply, transform back."""
@@ -158,10 +154,9 @@ class WinogradCorrelate(Kernel):
                 some(block, channels)
 
         def some(block: Block, channels: Bounds | None) -> None:
-            read = replace(block, columns=block.columns + self.tiling.beyond)
-            planes = (scratch, self.tiling.input_plane(self.x))
-            transform_tiles(walk, read, x, self.x, self.offset, form.input, planes)
-            products = f.at(scratch, self.tiling.input_scratch(self.x), self.x.element)
+            planes = (scratch, self.tiling.plane(self.x))
+            transform_tiles(walk, block, x, self.x, self.offset, form.input, planes)
+            products = f.at(scratch, self.tiling.scratch(self.x), self.x.element)
             streams = [Stream(p, t) for p, t in zip(rest, self.tensors, strict=True)]
             streams.append(Stream(y, self.y, write=True))
             prefetch = prefetch_ahead(f, self.tiling, block, streams)
@@ -181,12 +176,12 @@ class WinogradCorrelate(Kernel):
         """Emit M[f] = V[f] U[f] for all transformed positions f, and some blocks of channels."""
         u, v, products = memory
         element, lanes = self.y.element, self.y.lanes
-        channels = self.x.channels * self.tiling.parts
+        channels = self.x.channels
         group_sizes = [(size, len(list(g))) for size, g in itertools.groupby(self.product.blocks)]
 
         def one_position(number: Index, _: object) -> None:
             prefetch(number)
-            v_here = f.at(v, f.mul(number, self.tiling.input_plane(self.x)), element)
+            v_here = f.at(v, f.mul(number, self.tiling.plane(self.x)), element)
             m_here = f.at(products, f.mul(number, self.tiling.plane(self.y)), element)
             u_here = f.at(u, f.mul(number, channels * self.y.stride), element)
             first = number_of_block = 0
@@ -225,12 +220,11 @@ class WinogradCorrelate(Kernel):
         """Emit a register tile: acc[k][t] += U[k] * V[t], over all input channels."""
         element, vector, lanes = self.y.element, self.y.vector, self.y.lanes
         v_tile = f.at(v, f.mul(first, tile_stride(self.x)), element)
-        u_part, v_part = u, v_tile
 
         def channel(c: Index, sums: list[Value]) -> list[Value]:
             sums = list(sums)
-            u_here = f.at(u_part, f.mul(c, size * lanes), element)
-            v_here = f.at(v_part, c, element)
+            u_here = f.at(u, f.mul(c, size * lanes), element)
+            v_here = f.at(v_tile, c, element)
             weights = [f.load(f.at(u_here, k * lanes, element), vector) for k in range(size)]
             for t in range(tiles):
                 value = f.broadcast(f.at(v_here, t * tile_stride(self.x), element), vector)
@@ -239,13 +233,7 @@ class WinogradCorrelate(Kernel):
                     sums[i] = f.fma(value, weights[k], sums[i])
             return sums
 
-        def part(j: Index, sums: list[Value]) -> list[Value]:
-            nonlocal u_part, v_part
-            u_part = f.at(u, f.mul(j, self.x.channels * size * lanes), element)
-            v_part = f.at(v_tile, f.mul(j, tile_stride(self.x)), element)
-            return f.loop(self.x.channels, channel, sums)
-
-        sums = f.loop(self.tiling.parts, part, [constant(vector, 0.0)] * (size * tiles))
+        sums = f.loop(self.x.channels, channel, [constant(vector, 0.0)] * (size * tiles))
         m_tile = f.at(m, f.mul(first, tile_stride(self.y)), element)
         for k in range(size):
             for t in range(tiles):

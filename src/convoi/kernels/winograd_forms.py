@@ -126,7 +126,6 @@ WINOGRAD_FORMS = {
     "F(6,3)": _form(6, 3, _THREE_PAIRS, zero=True),
     "F(4,5)": _form(4, 5, _THREE_PAIRS, zero=True),
     "F(5,3)": _form(5, 3, _UNEVEN_PAIRS, zero=False),
-    "F(5,5)": _form(5, 5, _FOUR_PAIRS, zero=False),
     "F(6,5)": _form(6, 5, _FOUR_PAIRS, zero=True),
     "F(8,3)": _form(8, 3, _FOUR_PAIRS, zero=True),
     "F(4,3)": WinogradForm(

@@ -8,7 +8,7 @@ scratch memory while their products are summed: a plane of vectors per transform
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Index, Value
@@ -42,9 +42,6 @@ class Tiling:
     rows: int = 1
     columns: int = 1
     """Tiles of a block along the last two axes."""
-    parts: int = 1
-    """Parts of a long kernel along one axis: each has as many taps as a tile has outputs, so that
-    it meets the transforms of a later tile. A block of one sample then."""
 
     @property
     def outputs(self) -> int:
@@ -84,19 +81,6 @@ class Tiling:
         line = ALIGNMENT // layout.element.size
         return (-(-self.block * tile_stride(layout) // line) | 1) * line
 
-    @property
-    def beyond(self) -> int:
-        """Tiles behind a block whose inputs it needs, too."""
-        return self.parts - 1
-
-    def input_plane(self, layout: Layout) -> int:
-        """Return the same as `plane` for inputs."""
-        return replace(self, columns=self.columns + self.beyond).plane(layout)
-
-    def input_scratch(self, layout: Layout) -> int:
-        """Return the elements of scratch memory that the transformed inputs of a block take."""
-        return self.positions * self.input_plane(layout)
-
     def scratch(self, layout: Layout) -> int:
         """Return the elements of scratch memory that the transformed tiles of a block take."""
         return self.positions * self.plane(layout)
@@ -106,7 +90,7 @@ class Tiling:
         found = []
         for start, extent, output in zip(offset, extents, self.spatial, strict=True):
             tiles = -(-output // self.outputs)
-            last = self.outputs * (tiles + self.beyond) + form_named(self.form).taps - 2 + start
+            last = self.outputs * tiles + form_named(self.form).taps - 2 + start
             found.append((max(0, -start), max(0, last - (extent - 1))))
         return tuple(found)
 

@@ -7,14 +7,13 @@
 
 Products are summed over the batch in the transformed domain and transformed back once per step.
 Weights lie as in :class:`~convoi.kernels.weights.WeightLayout`, U and dU as
-``[f][block][part][input channel][output channel of the block]``; only long kernels along one axis
-have several parts.
+``[f][block][input channel][output channel of the block]``.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import I64, Index, Value, constant
@@ -40,18 +39,15 @@ if TYPE_CHECKING:
     from convoi.kernels.weight_gradient import GradientTile
     from convoi.kernels.weights import WeightLayout
 
+SUMS_AT_ONCE = 12
+"""Sums over chunks that grow side by side, in registers."""
+
 
 def transformed_size(layout: WeightLayout, form: str, rank: int) -> int:
     """Return the elements of U or dU, rounded up to cache lines."""
     granule = ALIGNMENT // 4
     size = form_named(form).size ** rank * sum(layout.blocks) * layout.lanes * layout.inputs
-    return round_up(size * parts_of(layout, form, rank), granule)
-
-
-def parts_of(layout: WeightLayout, form: str, rank: int) -> int:
-    """Return the parts of a kernel: each has as many taps as the form."""
-    taps: int = form_named(form).taps ** rank
-    return -(-layout.taps // taps)
+    return round_up(size, granule)
 
 
 @dataclass(frozen=True)
@@ -70,33 +66,26 @@ class _Weights(Kernel):
         """The layout of a vector per output channel."""
         return Layout(self.weights.outputs, (), self.weights.lanes, self.dtype)
 
-    @property
-    def parts(self) -> int:
-        """Parts of the kernel."""
-        return parts_of(self.weights, self.form, self.rank)
-
-    def taps(self, part: int) -> Iterator[tuple[Place, int]]:
-        """Iterate over the taps of a part and where each lies among the weights, if it does."""
+    def taps(self) -> Iterator[tuple[Place, int]]:
+        """Iterate over the taps and where each lies among the weights."""
         taps, last = form_named(self.form).taps, self.weights.taps - 1
-        for i, place in enumerate(itertools.product(range(taps), repeat=self.rank)):
-            number = part * taps**self.rank + i
-            if number <= last:
-                yield place, last - number if self.turned else number
+        for number, place in enumerate(itertools.product(range(taps), repeat=self.rank)):
+            yield place, last - number if self.turned else number
 
     def places(self) -> list[Place]:
         """Return the transformed positions in their order."""
         return list(itertools.product(range(form_named(self.form).size), repeat=self.rank))
 
     def each_vector(
-        self, f: Function, channel: Index, body: Callable[[Index, int, Index, int, int], None]
+        self, f: Function, channel: Index, body: Callable[[Index, int, Index, int], None]
     ) -> None:
-        """Run the body for every vector of output channels, and every part of the kernel.
+        """Run the body for every vector of output channels.
 
         It gets where tap 0 of the channel lies among the weights and the elements from tap to
-        tap, the same for transformed position 0 of U, and the part.
+        tap, and the same for transformed position 0 of U.
         """
-        layout, parts = self.weights, self.parts
-        total = sum(layout.blocks) * layout.lanes * layout.inputs * parts
+        layout = self.weights
+        total = sum(layout.blocks) * layout.lanes * layout.inputs
         first = 0
         for size, group in itertools.groupby(layout.blocks):
             repeated = len(list(group))
@@ -107,14 +96,11 @@ class _Weights(Kernel):
                 start = f.add(first * layout.inputs, f.mul(b, width * layout.inputs))
                 here = f.mul(channel, width)
                 weight = f.add(f.mul(start, layout.taps), here)
-                to = f.add(f.mul(start, parts), here)
+                to = f.add(start, here)
 
                 def vector(v: Index, _: object) -> None:
                     lane = f.mul(v, layout.lanes)
-                    step = width * layout.inputs
-                    for part in range(parts):
-                        there = f.add(f.add(to, part * step), lane)
-                        body(f.add(weight, lane), step, there, total, part)
+                    body(f.add(weight, lane), width * layout.inputs, f.add(to, lane), total)
 
                 f.loop(size, vector)
 
@@ -134,12 +120,12 @@ class WinogradWeights(_Weights):
         element, vector = self.vectors.element, self.vectors.vector
         transform = form_named(self.form).weight
 
-        def one(weight: Index, tap_step: int, to: Index, position_step: int, part: int) -> None:
+        def one(weight: Index, tap_step: int, to: Index, position_step: int) -> None:
             source, target = f.at(weights, weight, element), f.at(u, to, element)
-            taps = itertools.product(range(form_named(self.form).taps), repeat=self.rank)
-            values = dict.fromkeys(taps, constant(vector, 0.0))
-            for place, number in self.taps(part):
-                values[place] = f.load(f.at(source, number * tap_step, element), vector)
+            values = {
+                place: f.load(f.at(source, number * tap_step, element), vector)
+                for place, number in self.taps()
+            }
             for axis in range(self.rank):
                 values = transform.along(f, values, axis)
             for number, place in enumerate(self.places()):
@@ -168,29 +154,31 @@ class WinogradGradientFinish(_Weights):
         number_of_chunks = f.load(chunks, I64)
         chunk_size = transformed_size(self.weights, self.form, self.rank)
 
-        def one(weight: Index, tap_step: int, source: Index, position_step: int, part: int) -> None:
+        def one(weight: Index, tap_step: int, source: Index, position_step: int) -> None:
             first = f.at(du, source, element)
 
-            def load(chunk: Index) -> list[Value]:
-                here = f.at(first, f.mul(chunk, chunk_size), element)
-                return [
-                    f.load(f.at(here, i * position_step, element), vector)
-                    for i in range(len(self.places()))
-                ]
+            def summed(numbers: Sequence[int]) -> list[Value]:
+                def load(chunk: Index) -> list[Value]:
+                    here = f.at(first, f.mul(chunk, chunk_size), element)
+                    return [f.load(f.at(here, i * position_step, element), vector) for i in numbers]
 
-            sums = f.loop(
-                number_of_chunks,
-                lambda chunk, totals: [
-                    f.fadd(a, b) for a, b in zip(totals, load(chunk), strict=True)
-                ],
-                load(0),
-                start=1,
-            )
+                return f.loop(
+                    number_of_chunks,
+                    lambda chunk, totals: [
+                        f.fadd(a, b) for a, b in zip(totals, load(chunk), strict=True)
+                    ],
+                    load(0),
+                    start=1,
+                )
+
+            numbers = range(len(self.places()))
+            groups = [numbers[i : i + SUMS_AT_ONCE] for i in numbers[::SUMS_AT_ONCE]]
+            sums = [total for group in groups for total in summed(group)]
             values = dict(zip(self.places(), sums, strict=True))
             for axis in range(self.rank):
                 values = transform.along(f, values, axis)
             target = f.at(dw, weight, element)
-            for place, number in self.taps(part):
+            for place, number in self.taps():
                 f.store(values[place], f.at(target, number * tap_step, element))
 
         f.loop(
@@ -220,7 +208,7 @@ class WinogradWeightGradient(Kernel):
     @property
     def scratch_elements(self) -> int:
         """Elements of scratch memory."""
-        return self.tiling.input_scratch(self.x) + self.tiling.scratch(self.dy)
+        return self.tiling.scratch(self.x) + self.tiling.scratch(self.dy)
 
     @property
     def samples_at_once(self) -> int:
@@ -235,10 +223,9 @@ class WinogradWeightGradient(Kernel):
         none = (0,) * len(self.dy.spatial)
 
         def one(block: Block) -> None:
-            read = replace(block, columns=block.columns + self.tiling.beyond)
-            planes = (scratch, self.tiling.input_plane(self.x))
-            transform_tiles(walk, read, x, self.x, self.offset, form.input, planes)
-            gradients = f.at(scratch, self.tiling.input_scratch(self.x), self.x.element)
+            planes = (scratch, self.tiling.plane(self.x))
+            transform_tiles(walk, block, x, self.x, self.offset, form.input, planes)
+            gradients = f.at(scratch, self.tiling.scratch(self.x), self.x.element)
             planes = (gradients, self.tiling.plane(self.dy))
             transform_tiles(walk, block, dy, self.dy, none, form.output.transposed, planes)
             begins = f.compare("ne", call.fresh, 0)
@@ -264,12 +251,12 @@ class WinogradWeightGradient(Kernel):
         """Emit dU[f] += V[f]^T D[f] for all transformed positions f."""
         v, d, du = memory
         element, lanes = self.dy.element, self.dy.lanes
-        channels = self.weights.inputs * self.tiling.parts
+        channels = self.weights.inputs
         total = sum(self.weights.blocks) * lanes * channels
 
         def one_position(number: Index, _: object) -> None:
             prefetch(number)
-            v_here = f.at(v, f.mul(number, self.tiling.input_plane(self.x)), element)
+            v_here = f.at(v, f.mul(number, self.tiling.plane(self.x)), element)
             d_here = f.at(d, f.mul(number, self.tiling.plane(self.dy)), element)
             du_here = f.at(du, f.mul(number, total), element)
             first = 0
@@ -306,23 +293,16 @@ class WinogradWeightGradient(Kernel):
         du: Value,
         begins: Value,
     ) -> None:
-        """Emit the loops over parts of the kernel and tiles of input channels."""
+        """Emit the loop over tiles of input channels."""
         channels, step = self.weights.inputs, self.tile.channels
         whole = channels // step * step
-        element, width = self.dy.element, shape[1]
 
-        def part(j: Index, _: object) -> None:
-            v_part = f.at(v, f.mul(j, tile_stride(self.x)), element)
-            du_part = f.at(du, f.mul(j, channels * width), element)
+        def tile(c: Index, size: int) -> None:
+            self._tile(f, (*shape, size), c, v, d, du, begins)
 
-            def tile(c: Index, size: int) -> None:
-                self._tile(f, (*shape, size), c, v_part, d, du_part, begins)
-
-            f.loop(whole, lambda c, _: tile(c, step), step=step)
-            if channels > whole:
-                tile(whole, channels - whole)
-
-        f.loop(self.tiling.parts, part)
+        f.loop(whole, lambda c, _: tile(c, step), step=step)
+        if channels > whole:
+            tile(whole, channels - whole)
 
     def _tile(  # noqa: PLR0917 - the operands of the products
         self,
