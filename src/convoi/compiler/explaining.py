@@ -67,7 +67,7 @@ class KernelExplanation:
     lanes : int
         Elements of its vectors: one output channel per lane.
     form : str or None
-        The Winograd form; None for kernels that sum products.
+        The form of Winograd or Fourier; None for kernels that sum products.
     tile : str
         Vectors of channels and positions that it holds in registers.
     convoy : int
@@ -237,7 +237,7 @@ class _Explainer:
         return costs, f"{best} costs {ratio:.2f} of the products, which {verdict} below {limit:.2f}"
 
     def _excluded(self, conv: Conv, channels: int, outputs: tuple[int, ...]) -> str:
-        """Return why Winograd's forms are out of the question, nothing if they are not."""
+        """Return why forms are out of the question, nothing if they are not."""
         if not conv.kernel or math.prod(conv.kernel) == 1:
             return "one tap: there is nothing to save"
         checks = (

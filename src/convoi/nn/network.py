@@ -84,12 +84,12 @@ class Network(ParametrizedGraph):
     A network can be copied and pickled; the program is compiled again, or found in the cache of
     compiled code. Several threads may predict at the same time.
 
-    Convolutions with 3 or 5 taps along each of one or two axes, or more along one, without
-    strides, dilations and groups, are computed by Winograd's forms F(4, 3), F(2, 3), F(4, 5),
-    F(2, 5), F(6, 3) or F(4, 4) where that is quicker [1]_. Their largest error, relative to the
-    largest output, was measured to be 1e-6 to 2e-6 for 16 input channels, 3e-6 for 256 and 1e-5
-    for 2048, with 5 taps along two axes 3e-6 for 16 and 8e-6 for 128, and with 41 along one 2e-6
-    for 16 and 8e-6 for 256; of sums of products, it is 4e-7 to 5e-6.
+    Convolutions with 3 or 5 taps along each of one or two axes, without strides, dilations and
+    groups, are computed by Winograd's forms F(4, 3), F(2, 3), F(4, 5), F(2, 5), F(6, 3) and others
+    where that is quicker [1]_. Their largest error, relative to the largest output, was measured
+    to be 1e-6 to 2e-6 for 16 input channels, 3e-6 for 256 and 1e-5 for 2048, and with 5 taps along
+    two axes 3e-6 for 16 and 8e-6 for 128; of sums of products, it is 4e-7 to 5e-6. Those with 6 to
+    193 taps along one axis are computed in the Fourier domain, with errors of 2e-7 to 5e-7.
 
     References
     ----------
