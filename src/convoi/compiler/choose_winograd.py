@@ -43,16 +43,19 @@ MOST_AXES = {"F(6,3)": 1, "F(6,5)": 1, "F(8,3)": 1}
 MOST_CHANNELS = {"F(4,5)": 128, "F(5,3)": 128}
 """Channels that a form may sum over along two axes, for the same reason (F(4,5) of 16, 64, 256:
 3e-6, 6e-6, 1.2e-5; F(5,3) of 64, 128, 256: 4e-6, 6e-6, 8e-6)."""
-POINTS = (16, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Points of the Fourier transforms of kernels along one axis. (32 channels of 1000 positions to 32,
-40 taps, a step of training: 64 points 7.0 ms, 96 4.7, 128 4.8, 192 6.2, 256 6.8; in Winograd's
-forms, of parts of the kernel, 13.9. The code of many points fills the caches, and takes long to be
-compiled: 5 s for 256.)"""
+SPECTRA = {1: ((16, 24, 32, 48, 64, 96, 128, 192, 256), 6), 2: ((12, 16), 6)}
+"""By the axes of a kernel: the points of Fourier transforms along each, and the least taps.
+
+A step of training, in ms: 32 channels of 1000 positions to 32, 40 taps, 64 points 7.0, 96 4.7, 128
+4.8, 192 6.2, 256 6.8; in Winograd's forms, of parts of the kernel, 13.9. 7x7, 32 channels of 56x56
+to 32, direct 66 (predictions 21), 12 points 22 (6.3), 16 points 19 (4.9); 11x11, 16 channels of
+64x64 to 16, direct 52 (17), 16 points 16 (4.6); 5x5, 256 channels of 28x28 to 64, F(2,5) 55 (19),
+12 points 67 (29). The code of many points fills the caches, and takes long to be compiled: 5 s for
+256, or for 16 along two axes."""
+NO_SPECTRA: tuple[tuple[int, ...], int] = ((), 0)
 MOST_POINTS_PER_TAP = 2
 LARGE_ENOUGH = 96
 """More points than both of these are not tried: they gain little."""
-LEAST_TAPS_OF_SPECTRA = 6
-"""Taps of such kernels."""
 LEAST_OUTPUTS = 0.25
 """Least share of a tile's points that become outputs."""
 DIRECT = "direct"
@@ -271,13 +274,11 @@ def form_costs(  # noqa: PLR0917 - what a convolution consists of
 def _forms(taps: int, rank: int, channels: int) -> list[str]:
     """Return the names of the forms that have kernels with so many taps along each axis."""
     found = [name for name in WINOGRAD_FORMS if _serves(name, taps, rank, channels)]
-    if rank == 1 and taps >= LEAST_TAPS_OF_SPECTRA:
+    points, least = SPECTRA.get(rank, NO_SPECTRA)
+    if taps >= least:
         most = max(LARGE_ENOUGH, MOST_POINTS_PER_TAP * taps)
-        found += [
-            fourier_name(points, taps)
-            for points in POINTS
-            if points <= most and points - taps + 1 >= points * LEAST_OUTPUTS
-        ]
+        sizes = (n for n in points if n <= most and n - taps + 1 >= n * LEAST_OUTPUTS)
+        found += [fourier_name(n, taps) for n in sizes]
     return found
 
 

@@ -110,7 +110,14 @@ class Packer:
 def sample_table(
     rank: int, indices: NDArray[np.int64] | None, samples: int, *, augment: bool
 ) -> NDArray[np.void]:
-    """Return the table of samples to pack, without moves, flips or boxes."""
-    table = np.zeros(samples, sample_record(rank, augment=augment))
-    table["index"] = np.arange(samples) if indices is None else indices
+    """Return the table of samples to pack, without moves, flips or boxes.
+
+    A table of nothing but indices is the array of indices itself.
+    """
+    rows = np.arange(samples) if indices is None else indices
+    record = sample_record(rank, augment=augment)
+    if record.itemsize == rows.itemsize:
+        return rows.view(record)
+    table = np.zeros(samples, record)
+    table["index"] = rows
     return table

@@ -9,7 +9,7 @@ summed over channels as ordinary matrix products, one per transformed position f
 for a block of tiles t, with the matrices of :mod:`convoi.kernels.winograd_forms`. The same holds
 for the gradient with respect to the input, with the weights turned round.
 
-Kernels of many taps along one axis have spectra in place of Winograd's polynomials, and the rest is
+Kernels of many taps have spectra in place of Winograd's polynomials, and the rest is
 the same: :mod:`convoi.kernels.fourier_forms`.
 
 Reference: A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.

@@ -89,7 +89,8 @@ class Network(ParametrizedGraph):
     where that is quicker [1]_. Their largest error, relative to the largest output, was measured
     to be 1e-6 to 2e-6 for 16 input channels, 3e-6 for 256 and 1e-5 for 2048, and with 5 taps along
     two axes 3e-6 for 16 and 8e-6 for 128; of sums of products, it is 4e-7 to 5e-6. Those with 6 to
-    193 taps along one axis are computed in the Fourier domain, with errors of 2e-7 to 5e-7.
+    193 taps along one axis, or 6 to 13 along each of two, are computed in the Fourier domain, with
+    errors of 2e-7 to 5e-7.
 
     References
     ----------
