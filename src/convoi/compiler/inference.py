@@ -191,8 +191,8 @@ class InferenceProgram(PredictionProgram):
     threads : int or None
         Threads per prediction; None: what the process may use.
     precision : {'default', 'high'}
-        'default' lets convolutions use Winograd's forms, whose error stays below 1e-5 of the
-        largest output; 'high' never does.
+        'default' lets convolutions use the forms of Winograd and Fourier, whose error stays below
+        1e-5 of the largest output; 'high' never does.
     masked : bool
         Whether samples are series of unequal length, padded with zeros, and calls are given the
         lengths.

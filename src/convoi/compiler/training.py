@@ -109,8 +109,8 @@ class TrainingProgram:
     threads : int or None
         Threads per step; None: what the process may use. Results do not depend on it.
     precision : {'default', 'high'}
-        'default' lets convolutions use Winograd's forms, whose error stays below 1e-5 of the
-        largest output; 'high' never does.
+        'default' lets convolutions use the forms of Winograd and Fourier, whose error stays below
+        1e-5 of the largest output; 'high' never does.
     masked : bool
         Whether samples are series of unequal length, padded with zeros, and steps are given the
         lengths.
