@@ -13,5 +13,5 @@ def test_the_text_has_a_row_for_each_kernel(convoi):
     arguments = ("two_conv", "--input-shape", "1x28x28", "--training", "--batch-size", "32")
     lines = convoi("explain", *arguments).out.splitlines()
     assert lines[0].split()[:4] == ["segment", "layer", "kernel", "form"]
-    assert any("WinogradWeightGradient" in line for line in lines)
+    assert any("FastWeightGradient" in line for line in lines)
     assert "A batch of 32" in " ".join(lines)

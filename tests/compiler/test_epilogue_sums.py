@@ -185,7 +185,7 @@ def test_a_value_whose_moments_are_found_in_passing_is_not_read_for_them() -> No
 
 
 def test_an_explanation_tells_which_kernel_finds_moments() -> None:
-    records = explain_program(plain(), "float32", training=True, winograd=True, batch_size=8)
+    records = explain_program(plain(), "float32", training=True, fast=True, batch_size=8)
     fused = {record.layer: record.fused for record in records}
     assert fused["0"] == fused["3"] == ("BatchMoments",)
     assert fused["2/pointwise_backward"] == ("PointwiseBackward",)

@@ -71,7 +71,7 @@ def test_programs_compute_what_the_graph_means(cpu: Cpu, graph: Graph, dtype: st
 
 @CPUS
 @pytest.mark.parametrize("precision", ["default", "high"])
-def test_winograd_is_as_near_as_it_promises(cpu: Cpu, precision) -> None:
+def test_fast_convolution_is_as_near_as_it_promises(cpu: Cpu, precision) -> None:
     graph = network((32, 12, 12), same_conv(48, (3, 3)), ops.ReLU(), same_conv(32, (3, 3)))
     with on_cpu(cpu):
         program, parameters = loaded(graph, precision=precision, threads=1)

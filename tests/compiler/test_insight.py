@@ -116,7 +116,7 @@ def test_the_gradient_by_a_layer_continues_to_that_by_the_input(value):
 
 
 @pytest.mark.parametrize("precision", ["default", "high"])
-def test_gradients_through_winograd_are_as_near_as_predictions(precision):
+def test_gradients_through_forms_are_as_near_as_predictions(precision):
     graph = network((32, 12, 12), same_conv(48, (3, 3)), ops.Tanh(), same_conv(32, (3, 3)))
     rng = np.random.default_rng(0)
     parameters = graph_parameters(graph, rng)

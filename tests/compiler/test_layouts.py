@@ -22,8 +22,8 @@ TARGET = Target("x86_64-linux", "any", "", 32, 16)
 """Vectors of 8 float32."""
 
 
-def placed(graph: Graph, dtype: str = "float32", *, winograd: bool = False) -> dict[str, Placed]:
-    return place_values(graph, fuse(graph), dtype, TARGET, winograd=winograd)
+def placed(graph: Graph, dtype: str = "float32", *, fast: bool = False) -> dict[str, Placed]:
+    return place_values(graph, fuse(graph), dtype, TARGET, fast=fast)
 
 
 def halo_of_input(*layers: ops.Operation) -> tuple[tuple[int, int], ...]:
@@ -189,7 +189,7 @@ def test_grids_of_several_shapes_have_no_common_order() -> None:
 @given(random_graphs())
 def test_all_that_tasks_read_and_store_is_placed(graph: Graph) -> None:
     graph = simplify_inference(graph).graph
-    layouts = placed(graph, winograd=True)
+    layouts = placed(graph, fast=True)
     for task in fuse(graph):
         for value in (*task.inputs, task.output):
             layout = layouts[value].layout

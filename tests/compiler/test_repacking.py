@@ -147,7 +147,7 @@ def test_programs_transpose_whole_blocks_and_gather_the_rest(cpu) -> None:
             graph = network((16, 6, 6), conv(16, (1, 1)), op)
             target = current_target()
             compiled = compile_training(
-                graph, MeanSquaredError(), "float32", target, augment=False, winograd=False
+                graph, MeanSquaredError(), "float32", target, augment=False, fast=False
             )
             return Frame(compiled.plan, compiled.memory, "float32", target)
 

@@ -10,7 +10,7 @@ import pytest
 from convoi import Network, config, nn
 from convoi.codegen.target import current_target
 from convoi.compiler import tuning
-from convoi.compiler.choose_winograd import DIRECT, gradient_signature
+from convoi.compiler.choose_fast import DIRECT, gradient_signature
 from convoi.compiler.convoys import convoy_signature
 from convoi.compiler.pipeline import compile_inference, compile_training
 from convoi.compiler.tuned import (

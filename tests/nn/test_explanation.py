@@ -35,14 +35,12 @@ def test_the_kernels_are_those_of_the_program():
 
 def test_convolutions_have_form_tile_lanes_fusions_and_costs():
     kernels = by_layer(network().explain(show=False))
-    winograd = kernels["4"]
-    assert winograd.kernel == "WinogradCorrelate"
-    assert winograd.form == min(
-        (name for name in winograd.costs if name != "direct"), key=winograd.costs.get
-    )
-    assert winograd.fused == ("ReLU",)
-    assert winograd.lanes == min(16, current_target().lanes("float32"))
-    assert f"{winograd.form} costs" in winograd.reason
+    fast = kernels["4"]
+    assert fast.kernel == "FastCorrelate"
+    assert fast.form == min((name for name in fast.costs if name != "direct"), key=fast.costs.get)
+    assert fast.fused == ("ReLU",)
+    assert fast.lanes == min(16, current_target().lanes("float32"))
+    assert f"{fast.form} costs" in fast.reason
     direct = kernels["5"]
     assert direct.form is None
     assert direct.reason == "direct for a stride"
@@ -66,7 +64,7 @@ def test_high_precision_is_a_reason():
 def test_training_has_all_passes():
     found = network().explain(show=False, training=True, batch_size=64).kernels
     kinds = {kernel.kernel for kernel in found}
-    assert {"WinogradCorrelate", "WinogradWeightGradient", "WeightGradient"} <= kinds
+    assert {"FastCorrelate", "FastWeightGradient", "WeightGradient"} <= kinds
     pack = next(kernel for kernel in found if kernel.layer == "pack")
     assert pack.convoys == -(-64 // pack.convoy)
 
@@ -100,7 +98,7 @@ def test_it_is_said_where_nothing_is_divided(options, training, words):
 
 def test_the_table_is_printed(capsys):
     explained = network().explain()
-    assert "WinogradCorrelate" in capsys.readouterr().out
+    assert "FastCorrelate" in capsys.readouterr().out
     text = io.StringIO()
     explained.show(text)
     assert all(note in text.getvalue().replace("\n", " ") for note in explained.notes()[:1])

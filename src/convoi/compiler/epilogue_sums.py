@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from convoi.compiler.steps import Step, ValueOperand
 from convoi.kernels.correlate import Correlate
 from convoi.kernels.epilogue_sums import NO_SUMS, EpilogueMoments
+from convoi.kernels.fast_correlate import FastCorrelate
 from convoi.kernels.moments import MomentsAccumulate
-from convoi.kernels.winograd import WinogradCorrelate
 
 if TYPE_CHECKING:
     from convoi.compiler.select import Selection
@@ -49,7 +49,7 @@ def _absorb(selection: Selection, steps: list[Step], step: Step) -> bool:
         storing, kernel = steps[i], steps[i].kernel
         if root not in map(selection.root, storing.writes):
             continue
-        if not isinstance(kernel, Correlate | WinogradCorrelate) or kernel.sums != NO_SUMS:
+        if not isinstance(kernel, Correlate | FastCorrelate) or kernel.sums != NO_SUMS:
             return False
         if kernel.divided or kernel.y != selection.layout(x.value):
             return False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from convoi.codegen.target import current_target
 from convoi.compiler import choose, tuned
-from convoi.compiler.choose_winograd import (
+from convoi.compiler.choose_fast import (
     DIRECT,
     LEAST_CHANNELS,
     MARGIN,
@@ -20,7 +20,7 @@ from convoi.compiler.choose_winograd import (
 from convoi.compiler.convoys import UNCUT, convoy_signature, cut_signature
 from convoi.compiler.layouts import conv_of
 from convoi.compiler.pipeline import compile_inference, compile_training
-from convoi.compiler.rules_winograd import SUMS
+from convoi.compiler.rules_fast import SUMS
 from convoi.kernels.correlate import Correlate
 from convoi.kernels.epilogue_sums import EpilogueMoments
 from convoi.kernels.layout import Layout
@@ -108,17 +108,17 @@ class KernelExplanation:
 
 
 def explain_program(
-    graph: Graph, dtype: str, *, training: bool, winograd: bool, batch_size: int
+    graph: Graph, dtype: str, *, training: bool, fast: bool, batch_size: int
 ) -> list[KernelExplanation]:
     """Return a record for each kernel of a program, in the order in which they run."""
     target = current_target()
     if training:
         compiled = compile_training(
-            graph, CrossEntropy(), dtype, target, augment=False, winograd=winograd, link=False
+            graph, CrossEntropy(), dtype, target, augment=False, fast=fast, link=False
         )
     else:
-        compiled = compile_inference(graph, dtype, target, winograd=winograd, link=False)
-    explainer = _Explainer(compiled, graph, dtype, target, winograd, batch_size)
+        compiled = compile_inference(graph, dtype, target, fast=fast, link=False)
+    explainer = _Explainer(compiled, graph, dtype, target, fast, batch_size)
     return list(explainer.records())
 
 
@@ -128,7 +128,7 @@ class _Explainer:
     graph: Graph
     dtype: str
     target: Target
-    winograd: bool
+    fast: bool
     batch_size: int
 
     def records(self) -> Iterator[KernelExplanation]:
@@ -200,7 +200,7 @@ class _Explainer:
             channels, outputs, offset = _problem(kernel, conv, task)
             costs = form_costs(conv, channels, outputs, offset, self.dtype, self.target) or {}
             measured = tuned.chosen(form_signature(conv, channels, outputs, offset))
-            found += ["form"] if self.winograd and measured in costs else []
+            found += ["form"] if self.fast and measured in costs else []
             if isinstance(kernel, Correlate):
                 choice = tuned.chosen(choose.correlate_signature(kernel.y, kernel.axes))
                 found += ["tile"] if choice == _tile(kernel) else []
@@ -209,7 +209,7 @@ class _Explainer:
     def _gradient(self, step: Step, task: Task) -> str | None:
         """Return what was measured to be the quickest, if this is the gradient of a weight."""
         op, x = task.node.op, getattr(step.kernel, "x", None)
-        if not isinstance(op, ConvBackwardWeight) or x is None or not self.winograd:
+        if not isinstance(op, ConvBackwardWeight) or x is None or not self.fast:
             return None
         conv, shape = op.conv, (x.channels, *x.spatial)
         forward = forward_choice(conv, shape, self.dtype, self.target) if conv.kernel else None
@@ -241,7 +241,7 @@ class _Explainer:
         if not conv.kernel or math.prod(conv.kernel) == 1:
             return "one tap: there is nothing to save"
         checks = (
-            (not self.winograd, "precision='high'"),
+            (not self.fast, "precision='high'"),
             (self.dtype != "float32", f"{self.dtype}"),
             (conv.groups > 1, "groups"),
             (any(s != 1 for s in conv.stride), "a stride"),

@@ -64,8 +64,8 @@ def inference_footprint(
     precision: Precision = "default",
 ) -> MemoryFootprint:
     """Return the memory of predicting a batch."""
-    target, winograd = current_target(), precision == "default"
-    compiled = compile_inference(graph, dtype, target, winograd=winograd, link=False)
+    target, fast = current_target(), precision == "default"
+    compiled = compile_inference(graph, dtype, target, fast=fast, link=False)
     return _footprint(compiled.plan, batch_size, threads)
 
 
@@ -85,7 +85,7 @@ def training_footprint(
         dtype,
         target,
         augment=False,
-        winograd=precision == "default",
+        fast=precision == "default",
         link=False,
     )
     frame = Frame(compiled.plan, compiled.memory, dtype, target, link=False)

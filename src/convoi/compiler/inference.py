@@ -73,7 +73,7 @@ class PredictionProgram(ABC):
         self._target = current_target()
         self._report = Report.on(owner)
         with self._report.compiling():
-            self._compiled = self._compile(self._target, winograd=precision == "default")
+            self._compiled = self._compile(self._target, fast=precision == "default")
             self._pool = worker_pool(self._target)
         self._report.plan(self._compiled.plan)
         self._packer = Packer(self._compiled, self._target, augment=False)
@@ -94,7 +94,7 @@ class PredictionProgram(ABC):
         self._free = [self._first]
 
     @abstractmethod
-    def _compile(self, target: Target, *, winograd: bool) -> Compiled:
+    def _compile(self, target: Target, *, fast: bool) -> Compiled:
         """Return the compiled graph."""
 
     @property
@@ -216,10 +216,8 @@ class InferenceProgram(PredictionProgram):
         self._shortest = shortest(graph) if masked else 1
         super().__init__(graph, dtype, threads, precision=precision)
 
-    def _compile(self, target: Target, *, winograd: bool) -> Compiled:
-        return compile_inference(
-            self.graph, self.dtype, target, winograd=winograd, masked=self.masked
-        )
+    def _compile(self, target: Target, *, fast: bool) -> Compiled:
+        return compile_inference(self.graph, self.dtype, target, fast=fast, masked=self.masked)
 
     @property
     def _output_shape(self) -> Shape:

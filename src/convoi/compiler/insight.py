@@ -50,13 +50,13 @@ class ValuesProgram(PredictionProgram):
         """Those that are not the input itself, as what follows dropout may be."""
         super().__init__(graph, dtype, threads, precision=precision)
 
-    def _compile(self, target: Target, *, winograd: bool) -> Compiled:
+    def _compile(self, target: Target, *, fast: bool) -> Compiled:
         simplified = simplify_inference(replace(self.graph, outputs=self.values))
         outputs = dict(zip(self.values, simplified.graph.outputs, strict=True))
         self._computed = tuple(name for name, output in outputs.items() if output != INPUT)
         graph = replace(simplified.graph, outputs=tuple(outputs[n] for n in self._computed))
         simplified = replace(simplified, graph=graph)
-        return compile_values(simplified, self.dtype, target, winograd=winograd)
+        return compile_values(simplified, self.dtype, target, fast=fast)
 
     def __call__(self, X: ArrayLike) -> dict[str, Array]:
         """Return ``(n, *shape of the value)`` for each value by name.
@@ -109,10 +109,8 @@ class VectorJacobianProgram(PredictionProgram):
         self.value = value
         super().__init__(graph, dtype, threads, precision=precision)
 
-    def _compile(self, target: Target, *, winograd: bool) -> Compiled:
-        return compile_vector_jacobian(
-            self.graph, self.value, self.dtype, target, winograd=winograd
-        )
+    def _compile(self, target: Target, *, fast: bool) -> Compiled:
+        return compile_vector_jacobian(self.graph, self.value, self.dtype, target, fast=fast)
 
     def __call__(self, X: ArrayLike, output_gradient: ArrayLike) -> Array:
         """Return ``sum(output_gradient * dy / dvalue)`` over the elements of each output ``y``.

@@ -9,7 +9,7 @@ import numpy as np
 
 from convoi.compiler.channelwise import ChannelAffine
 from convoi.compiler.choose import lanes_for
-from convoi.compiler.choose_winograd import (
+from convoi.compiler.choose_fast import (
     LEAST_CHANNELS,
     backward_choice,
     forward_choice,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 MOST_UNPADDED = LEAST_CHANNELS - 1
-"""Channels of an input up to which it is worth keeping it without padding; Winograd's transforms
+"""Channels of an input up to which it is worth keeping it without padding; fast convolutions
 take whole vectors."""
 
 
@@ -123,10 +123,10 @@ def place_values(
     dtype: str,
     target: Target,
     *,
-    winograd: bool = True,
+    fast: bool = True,
 ) -> dict[str, Placed]:
     """Return how every value that a task reads or stores lies in memory."""
-    halos = _halos(graph, tasks, dtype, target, winograd=winograd)
+    halos = _halos(graph, tasks, dtype, target, fast=fast)
     placed: dict[str, Placed] = {}
     values = [value for value in (INPUT, OUTPUT_GRADIENT) if value in graph.inputs]
     values += [task.output for task in tasks if graph.domain(task.output) is Domain.SAMPLE]
@@ -201,7 +201,7 @@ def _only_broadcast(graph: Graph, value: str) -> bool:
 
 
 def _halos(
-    graph: Graph, tasks: Sequence[Task], dtype: str, target: Target, *, winograd: bool
+    graph: Graph, tasks: Sequence[Task], dtype: str, target: Target, *, fast: bool
 ) -> dict[str, tuple[Pair, ...]]:
     """Return the halo that each value needs: the most that any of its readers reaches beyond."""
     halos: dict[str, tuple[Pair, ...]] = {}
@@ -226,13 +226,13 @@ def _halos(
         if isinstance(node.op, ConvBackwardData):
             outputs = node.op.input_shape
             widen(value, reaches(backward_axes(conv, outputs[1:]), shape[1:]))
-            choice = backward_choice(conv, outputs, dtype, target) if winograd else None
+            choice = backward_choice(conv, outputs, dtype, target) if fast else None
         else:
             widen(value, reaches(forward_axes(conv, shape[1:]), shape[1:]))
-            choice = forward_choice(conv, shape, dtype, target) if winograd else None
+            choice = forward_choice(conv, shape, dtype, target) if fast else None
         if choice is not None:
             widen(value, choice.tiling.reach(choice.offset, shape[1:]))
-        if isinstance(node.op, ConvBackwardWeight) and winograd:
+        if isinstance(node.op, ConvBackwardWeight) and fast:
             gradient = gradient_choice(conv, shape, dtype, target)
             if gradient is not None:
                 widen(value, gradient.tiling.reach(gradient.offset, shape[1:]))

@@ -85,7 +85,7 @@ def compile_inference(
     dtype: str,
     target: Target,
     *,
-    winograd: bool = True,
+    fast: bool = True,
     link: bool = True,
     masked: bool = False,
 ) -> Compiled:
@@ -95,11 +95,11 @@ def compile_inference(
     """
     check_network(graph)
     graph = mask(graph, training=False) if masked else graph
-    return compile_values(simplify_inference(graph), dtype, target, winograd=winograd, link=link)
+    return compile_values(simplify_inference(graph), dtype, target, fast=fast, link=link)
 
 
 def compile_vector_jacobian(
-    graph: Graph, value: str, dtype: str, target: Target, *, winograd: bool = True
+    graph: Graph, value: str, dtype: str, target: Target, *, fast: bool = True
 ) -> Compiled:
     """Return the program that carries a gradient back from the output to a value, for predictions.
 
@@ -112,7 +112,7 @@ def compile_vector_jacobian(
     output, value = simplified.graph.outputs
     graph = vector_jacobian(replace(simplified.graph, outputs=(output,)), value)
     recipes = {name: r for name, r in simplified.recipes.items() if name in graph.parameters}
-    return compile_values(Simplified(graph, recipes), dtype, target, winograd=winograd)
+    return compile_values(Simplified(graph, recipes), dtype, target, fast=fast)
 
 
 def compile_values(
@@ -120,7 +120,7 @@ def compile_values(
     dtype: str,
     target: Target,
     *,
-    winograd: bool = True,
+    fast: bool = True,
     link: bool = True,
 ) -> Compiled:
     """Return the program that computes the outputs of a simplified graph, none of them its input.
@@ -129,8 +129,8 @@ def compile_values(
     """
     graph = simplified.graph
     tasks = fuse(graph)
-    placed = place_values(graph, tasks, dtype, target, winograd=winograd)
-    selection = Selection(graph, placed, dtype, target, winograd=winograd)
+    placed = place_values(graph, tasks, dtype, target, fast=fast)
+    selection = Selection(graph, placed, dtype, target, fast=fast)
     packed_input, tasks = select_input(selection, tasks)
     if OUTPUT_GRADIENT in graph.inputs:
         select_output_gradient(selection)
@@ -153,7 +153,7 @@ def compile_training(
     target: Target,
     *,
     augment: bool,
-    winograd: bool = True,
+    fast: bool = True,
     link: bool = True,
     masked: bool = False,
 ) -> Compiled:
@@ -168,7 +168,7 @@ def compile_training(
     recomputed = recompute_activations(keep_winners(simplified.graph), training.loss)
     step = recomputed.graph
     tasks = fuse(step)
-    placed = place_values(step, tasks, dtype, target, winograd=winograd)
+    placed = place_values(step, tasks, dtype, target, fast=fast)
     gradient_of = {value: name for name, value in training.gradients.items()}
     selection = Selection(
         step,
@@ -177,7 +177,7 @@ def compile_training(
         target,
         gradient_of,
         training=True,
-        winograd=winograd,
+        fast=fast,
         late=recomputed.values,
     )
     packed_input, tasks = select_input(selection, tasks, augment=augment)

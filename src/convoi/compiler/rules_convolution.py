@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convoi.compiler import choose, rules_winograd
+from convoi.compiler import choose, rules_fast
 from convoi.compiler.expressions import ExpressionBuilder
 from convoi.compiler.layouts import Placed, backward_axes, conv_of, forward_axes, is_depthwise
 from convoi.compiler.select import Selection, rule
@@ -50,7 +50,7 @@ def forward(selection: Selection, task: Task) -> None:
     weight, *bias = node.parameters
     y = selection.layout(task.output)
     bias_operands = [selection.vector(bias[0], y.stride)] if bias else []
-    if rules_winograd.try_forward(selection, task, conv, bias_operands):
+    if rules_fast.try_forward(selection, task, conv, bias_operands):
         return
     if is_depthwise(conv, x.layout.channels):
         packed = _depthwise_weight(selection, weight, conv, y.lanes)
@@ -74,7 +74,7 @@ def backward_data(selection: Selection, task: Task) -> None:
     """Select the kernel of the gradient with respect to the input."""
     conv = _conv(task)
     op = task.operation(ConvBackwardData)
-    if rules_winograd.try_backward(selection, task, conv, op.input_shape):
+    if rules_fast.try_backward(selection, task, conv, op.input_shape):
         return
     weight = task.node.parameters[0]
     dx = selection.placed[task.output]
@@ -177,7 +177,7 @@ def backward_weight(selection: Selection, task: Task) -> None:
     x, dy = selection.placed[x_value], selection.placed[dy_value]
     axes = forward_axes(conv, x.layout.spatial)
     gradient = selection.gradient(task.output)
-    if rules_winograd.try_gradient(selection, task, conv, gradient):
+    if rules_fast.try_gradient(selection, task, conv, gradient):
         return
     operands: list[Operand] = [ValueOperand(x_value), ValueOperand(dy_value)]
     if is_depthwise(conv, x.layout.channels):

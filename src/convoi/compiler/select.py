@@ -65,8 +65,8 @@ class Selection:
     """For values that are gradients of parameters: the parameter."""
     training: bool = False
     """Whether parameters change from call to call, so that they are repacked by steps."""
-    winograd: bool = True
-    """Whether Winograd's forms may be used."""
+    fast: bool = True
+    """Whether forms of fast convolution may be used."""
     late: Mapping[str, str] = field(default_factory=dict)
     """Values that are computed where they are first read, and the earlier ones that they equal."""
     steps: list[Step] = field(default_factory=list)

@@ -139,8 +139,8 @@ class Packing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WinogradPacking(Packing):
-    """Weights in Winograd's domain: ``[f][block][input channel][output channel]``."""
+class FastPacking(Packing):
+    """Weights in the domain of a form: ``[f][block][input channel][output channel]``."""
 
     layout: WeightLayout
     matrix: NDArray[np.float64]

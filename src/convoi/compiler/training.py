@@ -146,7 +146,7 @@ class TrainingProgram:
                 dtype,
                 self._target,
                 augment=augment,
-                winograd=precision == "default",
+                fast=precision == "default",
                 masked=masked,
             )
             self._pool = worker_pool(self._target)

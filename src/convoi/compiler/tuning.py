@@ -16,7 +16,7 @@ import numpy as np
 
 from convoi.codegen.target import current_target
 from convoi.compiler import choose
-from convoi.compiler.choose_winograd import DIRECT, form_costs, form_signature
+from convoi.compiler.choose_fast import DIRECT, form_costs, form_signature
 from convoi.compiler.inference import InferenceProgram
 from convoi.compiler.layouts import conv_of, is_depthwise
 from convoi.compiler.measured import Tuned

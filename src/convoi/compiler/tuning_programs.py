@@ -1,7 +1,7 @@
 """Measuring what only shows in a whole program: convoys, cuts, and the gradients of weights.
 
 The candidates of all segments are measured together, in programs whose convoys are so many times
-as large as those of the cost model; so are the gradients of all layers, by Winograd's forms in one
+as large as those of the cost model; so are the gradients of all layers, by fast forms in one
 program and directly in the other.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from convoi.codegen.target import current_target
 from convoi.compiler.choose import MOST_CONVOY
-from convoi.compiler.choose_winograd import (
+from convoi.compiler.choose_fast import (
     DIRECT,
     forward_choice,
     gradient_choice,
@@ -26,7 +26,7 @@ from convoi.compiler.convoys import CUT, UNCUT, convoy_signature, cut_signature
 from convoi.compiler.inference import InferenceProgram
 from convoi.compiler.measured import Tuned
 from convoi.compiler.pipeline import compile_inference, compile_training
-from convoi.compiler.rules_winograd import SUMS
+from convoi.compiler.rules_fast import SUMS
 from convoi.compiler.training import TrainingProgram
 from convoi.compiler.tuned import forced
 from convoi.graph import INPUT
@@ -130,8 +130,8 @@ class WholePrograms:
         return found
 
     def gradients(self) -> Iterator[Tuned]:
-        """Measure the gradients of weights that Winograd's forms may compute."""
-        layers = self._winograd_gradients()
+        """Measure the gradients of weights that fast forms may compute."""
+        layers = self._fast_gradients()
         if not layers:
             return
         programs = {}
@@ -171,7 +171,7 @@ class WholePrograms:
         loss = CrossEntropy()
         return compile_training(self.graph, loss, self.dtype, target, augment=False, link=False)
 
-    def _winograd_gradients(self) -> dict[str, tuple[str, str]]:
+    def _fast_gradients(self) -> dict[str, tuple[str, str]]:
         """Return for each kind of weight gradient that has a form a layer, and the form."""
         target = current_target()
         found: dict[str, tuple[str, str]] = {}

@@ -125,7 +125,7 @@ def explain_network(
         graph,
         setting.dtype.name,
         training=training,
-        winograd=setting.precision == "default",
+        fast=setting.precision == "default",
         batch_size=batch_size,
     )
     threads = resolve_threads(setting.threads, "explain")

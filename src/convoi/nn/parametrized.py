@@ -167,9 +167,10 @@ class ParametrizedGraph:
         Returns
         -------
         NetworkExplanation
-            A record per kernel: its kind, Winograd form, register tile and vector width, what is
-            fused with it, the samples that pass it together, the costs of the candidates by the
-            cost model, in cycles, and the reason of the choice. Nothing is compiled.
+            A record per kernel: its kind, form of fast convolution, register tile and vector
+            width, what is fused with it, the samples that pass it together, the costs of the
+            candidates by the cost model, in cycles, and the reason of the choice. Nothing is
+            compiled.
 
         Raises
         ------

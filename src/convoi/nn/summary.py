@@ -52,9 +52,9 @@ class LayerSummary:
         Measured time per sample, on one thread. 0 for a layer that is computed as a part of
         another one. None unless it was measured.
     fraction_of_peak : float or None
-        Multiply-adds per second as a part of the most that a core was seen to do. Winograd's
-        forms, which multiply less, come out above 1. None unless it was measured, and for layers
-        without multiply-adds or without a time of their own.
+        Multiply-adds per second as a part of the most that a core was seen to do. Fast
+        convolutions, which multiply less, come out above 1. None unless it was measured, and for
+        layers without multiply-adds or without a time of their own.
     """
 
     name: str

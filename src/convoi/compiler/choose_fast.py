@@ -1,4 +1,4 @@
-"""The choice of Winograd's forms: where they pay, in which blocks and tiles.
+"""The choice of forms of fast convolution: where they pay, in which blocks and tiles.
 
 The answer depends on shapes alone, so that layouts (whose halos must reach to the end of the last
 tiles) and kernels agree on it.
@@ -21,11 +21,11 @@ from convoi.compiler.choose import (
     lanes_for,
     tile_cost,
 )
+from convoi.kernels.fast_correlate import ProductTile
+from convoi.kernels.fast_tiles import Tiling
 from convoi.kernels.forms import form_named, fourier_name
 from convoi.kernels.weight_gradient import GradientTile
-from convoi.kernels.winograd import ProductTile
 from convoi.kernels.winograd_forms import WINOGRAD_FORMS
-from convoi.kernels.winograd_tiles import Tiling
 
 if TYPE_CHECKING:
     from convoi.codegen.target import Target
@@ -120,7 +120,7 @@ to 230 against 96, and take as much memory per chunk."""
 
 
 @dataclass(frozen=True)
-class WinogradChoice:
+class FastChoice:
     """How a convolution, or its gradient, is computed."""
 
     tiling: Tiling
@@ -130,7 +130,7 @@ class WinogradChoice:
 
 def forward_choice(
     conv: Conv, input_shape: tuple[int, ...], dtype: str, target: Target
-) -> WinogradChoice | None:
+) -> FastChoice | None:
     """Return the choice for a forward pass, None if the direct kernel is better."""
     outputs = conv.infer_shape(input_shape)
     offset = tuple(-low for low, _ in conv.padding)
@@ -139,7 +139,7 @@ def forward_choice(
 
 def backward_choice(
     conv: Conv, input_shape: tuple[int, ...], dtype: str, target: Target
-) -> WinogradChoice | None:
+) -> FastChoice | None:
     """Return the choice for the gradient with respect to an input of this shape."""
     offset = tuple(
         low - (taps - 1) for (low, _), taps in zip(conv.padding, conv.kernel, strict=True)
@@ -148,7 +148,7 @@ def backward_choice(
 
 
 @dataclass(frozen=True)
-class WinogradGradientChoice:
+class FastGradientChoice:
     """How the gradient of the weights is computed."""
 
     tiling: Tiling
@@ -157,7 +157,7 @@ class WinogradGradientChoice:
 
 def gradient_choice(
     conv: Conv, input_shape: tuple[int, ...], dtype: str, target: Target
-) -> WinogradGradientChoice | None:
+) -> FastGradientChoice | None:
     """Return the choice for the gradient of the weights; only where the forward pass has one."""
     forward = forward_choice(conv, input_shape, dtype, target)
     if forward is None:
@@ -175,7 +175,7 @@ def gradient_choice(
         return None
     per_tile = 4 * form_named(form).size ** rank * (channels + filters)
     wanted = max(1, min(GRADIENT_BLOCK_BYTES // per_tile, MOST_GRADIENT_TILES))
-    return WinogradGradientChoice(_tiling(form, forward.tiling.spatial, wanted), forward.offset)
+    return FastGradientChoice(_tiling(form, forward.tiling.spatial, wanted), forward.offset)
 
 
 def _sums(form: str, rank: int, channels: int, filters: int) -> int:
@@ -196,7 +196,7 @@ def gradient_tile(blocks: tuple[int, ...], channels: int, target: Target) -> Gra
     return GradientTile(vectors, min(GRADIENT_CHANNELS[target.registers][vectors], channels), 1)
 
 
-def gradient_halo(choice: WinogradGradientChoice) -> tuple[tuple[int, int], ...]:
+def gradient_halo(choice: FastGradientChoice) -> tuple[tuple[int, int], ...]:
     """Return the halo that the gradient of the output needs: to the end of the last tiles."""
     step = choice.tiling.outputs
     return tuple((0, -(-extent // step) * step - extent) for extent in choice.tiling.spatial)
@@ -209,7 +209,7 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
     offset: tuple[int, ...],
     dtype: str,
     target: Target,
-) -> WinogradChoice | None:
+) -> FastChoice | None:
     costs = form_costs(conv, channels, outputs, offset, dtype, target)
     if costs is None:
         return None
@@ -226,7 +226,7 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
     tiling = _tiling(form, tuple(spatial), wanted)
     lanes = lanes_for(filters, dtype, target)
     product = _product(tiling.block, -(-filters // lanes), lanes, target)
-    return WinogradChoice(tiling, product, offset)
+    return FastChoice(tiling, product, offset)
 
 
 def form_signature(
@@ -341,7 +341,7 @@ def _part(count: int, wanted: int) -> int:
     return -(-count // parts)
 
 
-def shared_choice(choice: WinogradChoice, target: Target, lanes: int) -> WinogradChoice:
+def shared_choice(choice: FastChoice, target: Target, lanes: int) -> FastChoice:
     """Return a choice whose units threads can share: with narrower blocks of channels if need be.
 
     Threads share the strips of a sample, and the blocks of channels in each.

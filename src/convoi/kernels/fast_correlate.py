@@ -1,4 +1,4 @@
-"""Winograd's convolution: fewer multiplications than products of a window.
+"""Fast convolution: fewer multiplications than products of a window, by Winograd's forms.
 
 Along an axis, m outputs of a 3-tap correlation need m + 2 multiplications instead of 3 m. Over two
 axes the transforms are applied along both, and products of transformed inputs and weights are
@@ -9,8 +9,8 @@ summed over channels as ordinary matrix products, one per transformed position f
 for a block of tiles t, with the matrices of :mod:`convoi.kernels.winograd_forms`. The same holds
 for the gradient with respect to the input, with the weights turned round.
 
-Kernels of many taps have spectra in place of Winograd's polynomials, and the rest is
-the same: :mod:`convoi.kernels.fourier_forms`.
+Kernels of many taps have spectra in place of Winograd's polynomials, and the rest is the same:
+:mod:`convoi.kernels.fourier_forms`.
 
 Reference: A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
@@ -26,9 +26,7 @@ from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.epilogue_sums import NO_SUMS, AddStored, EpilogueSums
 from convoi.kernels.expression import IDENTITY, Expression
-from convoi.kernels.forms import form_named
-from convoi.kernels.sharing import Bounds, Units, within
-from convoi.kernels.winograd_tiles import (
+from convoi.kernels.fast_tiles import (
     Block,
     BlockWalk,
     Stream,
@@ -42,6 +40,8 @@ from convoi.kernels.winograd_tiles import (
     tile_stride,
     transform_tiles,
 )
+from convoi.kernels.forms import form_named
+from convoi.kernels.sharing import Bounds, Units, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ class ProductTile:
 
 
 @dataclass(frozen=True)
-class WinogradCorrelate(Kernel):
+class FastCorrelate(Kernel):
     """The kernel. Pointers: x, U, [bias], epilogue tensors, scratch, y, those of the sums.
 
     ``U`` lies as ``[f][block][input channel][output channel of the block]``. The scratch

@@ -1,4 +1,4 @@
-"""Convolutions by Winograd's forms in programs: where they are used, and what they compute."""
+"""Fast convolutions in programs: where they are used, and what they compute."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from convoi import ops
 from convoi.codegen.target import Target
 from convoi.compiler import InferenceProgram, StepSettings, TrainingProgram, UpdateRule, choose
-from convoi.compiler.choose_winograd import (
+from convoi.compiler.choose_fast import (
     LEAST_CHANNELS,
-    WinogradChoice,
+    FastChoice,
     backward_choice,
     forward_choice,
     gradient_choice,
@@ -52,13 +52,13 @@ TARGETS = [SSE, Target("x86_64-linux", "any", "", 32, 16), AVX512]
 EACH_TARGET = pytest.mark.parametrize("target", TARGETS, ids=lambda t: f"{t.vector_bytes} bytes")
 
 
-def kernels(graph: Graph, *, dtype: str = "float32", winograd: bool = True) -> set[str]:
+def kernels(graph: Graph, *, dtype: str = "float32", fast: bool = True) -> set[str]:
     """Return the names of the kernels of both programs of a network."""
     target = target_named("x86-64-v3")
     loss = ops.MeanSquaredError()
     compiled = [
-        compile_inference(graph, dtype, target, winograd=winograd),
-        compile_training(graph, loss, dtype, target, augment=False, winograd=winograd),
+        compile_inference(graph, dtype, target, fast=fast),
+        compile_training(graph, loss, dtype, target, augment=False, fast=fast),
     ]
     calls = [call for c in compiled for segment in c.plan.segments for call in segment.calls]
     return {call.kernel for call in calls}
@@ -118,21 +118,21 @@ def test_programs_are_as_near_to_the_definition_as_promised(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["8x8", "31", "9x8, 5 taps", "29, 11 taps"])
 def test_all_three_passes_use_them(name: str) -> None:
-    used = {kernel for kernel in kernels(NETWORKS[name]) if kernel.startswith("Winograd")}
+    used = {kernel for kernel in kernels(NETWORKS[name]) if kernel.startswith("Fast")}
     assert used == {
-        "WinogradCorrelate",
-        "WinogradWeights",
-        "WinogradWeightGradient",
-        "WinogradGradientFinish",
+        "FastCorrelate",
+        "FastWeights",
+        "FastWeightGradient",
+        "FastGradientFinish",
     }
 
 
-@pytest.mark.parametrize("settings", [{"winograd": False}, {"dtype": "float64"}])
+@pytest.mark.parametrize("settings", [{"fast": False}, {"dtype": "float64"}])
 def test_high_precision_and_float64_do_without(settings) -> None:
-    assert not any(name.startswith("Winograd") for name in kernels(NETWORKS["8x8"], **settings))
+    assert not any(name.startswith("Fast") for name in kernels(NETWORKS["8x8"], **settings))
 
 
-def test_precision_high_is_without_winograd() -> None:
+def test_precision_high_is_without_forms() -> None:
     graph, loss = NETWORKS["8x8"], ops.CrossEntropy()
     parameters, inputs = example(graph, loss, n=3)
     high, default = (
@@ -346,7 +346,7 @@ def test_halos_reach_to_the_end_of_the_last_tiles(target: Target, candidate) -> 
     halos = {name: layout.halo for name, layout in layouts.items()}
     forward = forward_choice(op, shape, "float32", target)
     gradient = gradient_choice(op, shape, "float32", target)
-    assert gradient is None or isinstance(forward, WinogradChoice)
+    assert gradient is None or isinstance(forward, FastChoice)
     reading = next(n for n in training.nodes if n.op == op)
     if forward is not None:
         needed = forward.tiling.reach(forward.offset, shape[1:])

@@ -1,13 +1,13 @@
-"""Rules for convolutions that Winograd's forms compute."""
+"""Rules for convolutions that forms of fast convolution compute."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from convoi.compiler.choose_winograd import (
-    WinogradChoice,
-    WinogradGradientChoice,
+from convoi.compiler.choose_fast import (
+    FastChoice,
+    FastGradientChoice,
     backward_choice,
     forward_choice,
     gradient_choice,
@@ -18,23 +18,23 @@ from convoi.compiler.expressions import ExpressionBuilder
 from convoi.compiler.rules_norm import CHUNKS
 from convoi.compiler.steps import (
     BlockOperand,
+    FastPacking,
     GradientOperand,
     Operand,
     ParameterOperand,
     ScratchOperand,
     SumOperand,
     ValueOperand,
-    WinogradPacking,
+)
+from convoi.kernels.fast_correlate import FastCorrelate
+from convoi.kernels.fast_weights import (
+    FastGradientFinish,
+    FastWeightGradient,
+    FastWeights,
+    transformed_size,
 )
 from convoi.kernels.forms import form_named
 from convoi.kernels.weights import WeightLayout
-from convoi.kernels.winograd import WinogradCorrelate
-from convoi.kernels.winograd_weights import (
-    WinogradGradientFinish,
-    WinogradWeightGradient,
-    WinogradWeights,
-    transformed_size,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +50,8 @@ SUMS = " sums"
 def try_forward(
     selection: Selection, task: Task, conv: Conv, bias: Sequence[ParameterOperand]
 ) -> bool:
-    """Select Winograd's kernel for a forward pass where it is the better one."""
-    if not selection.winograd:
+    """Select the fast kernel for a forward pass where it is the better one."""
+    if not selection.fast:
         return False
     shape = selection.graph.shape(task.node.inputs[0])
     choice = forward_choice(conv, shape, selection.dtype, selection.target)
@@ -68,8 +68,8 @@ def try_forward(
 
 
 def try_backward(selection: Selection, task: Task, conv: Conv, shape: tuple[int, ...]) -> bool:
-    """Select Winograd's kernel for the gradient with respect to an input of this shape."""
-    if not selection.winograd:
+    """Select the fast kernel for the gradient with respect to an input of this shape."""
+    if not selection.fast:
         return False
     choice = backward_choice(conv, shape, selection.dtype, selection.target)
     if choice is None:
@@ -81,8 +81,8 @@ def try_backward(selection: Selection, task: Task, conv: Conv, shape: tuple[int,
 
 
 def try_gradient(selection: Selection, task: Task, conv: Conv, gradient: GradientOperand) -> bool:
-    """Select Winograd's kernels for the gradient of the weights."""
-    if not selection.winograd:
+    """Select the fast kernels for the gradient of the weights."""
+    if not selection.fast:
         return False
     x = task.node.inputs[0]
     choice = gradient_choice(conv, selection.graph.shape(x), selection.dtype, selection.target)
@@ -93,7 +93,7 @@ def try_gradient(selection: Selection, task: Task, conv: Conv, gradient: Gradien
 
 
 def _weight_layout(
-    outputs: int, inputs: int, choice: WinogradChoice, lanes: int, conv: Conv
+    outputs: int, inputs: int, choice: FastChoice, lanes: int, conv: Conv
 ) -> WeightLayout:
     taps = math.prod(conv.kernel)
     return WeightLayout(outputs, inputs, taps, 1, lanes, choice.product.blocks)
@@ -102,7 +102,7 @@ def _weight_layout(
 def _correlate(
     selection: Selection,
     task: Task,
-    choice: WinogradChoice,
+    choice: FastChoice,
     layout: WeightLayout,
     bias: Sequence[ParameterOperand],
     *,
@@ -116,7 +116,7 @@ def _correlate(
     epilogue = ExpressionBuilder([node.name], task.absorbed)
     expression = epilogue.add_nodes(task.absorbed)
     tensors = tuple(selection.layout(value) for value in epilogue.tensors)
-    kernel = WinogradCorrelate(
+    kernel = FastCorrelate(
         x,
         y,
         choice.tiling,
@@ -141,7 +141,7 @@ def _correlate(
 def _transformed(
     selection: Selection,
     weight: str,
-    choice: WinogradChoice,
+    choice: FastChoice,
     layout: WeightLayout,
     *,
     turned: bool,
@@ -151,11 +151,11 @@ def _transformed(
     form, rank = choice.tiling.form, len(choice.tiling.spatial)
     indices = layout.backward_indices() if backward else layout.forward_indices()
     word = "backward" if backward else "forward"
-    name = f"{weight} Winograd {word}"
+    name = f"{weight} transformed {word}"
     if not selection.training:
         matrix = form_named(form).weight_matrix(rank)
         kind = selection.graph.parameters[weight].kind
-        selection.packings[name] = WinogradPacking(
+        selection.packings[name] = FastPacking(
             name, weight, kind, indices, layout=layout, matrix=matrix, turned=turned
         )
         return ParameterOperand(name), ()
@@ -164,7 +164,7 @@ def _transformed(
     block = BlockOperand(name, size)
     selection.step(
         name,
-        WinogradWeights(layout, form, rank, selection.dtype, turned),
+        FastWeights(layout, form, rank, selection.dtype, turned),
         [packed, block],
         writes=[name],
         whole=True,
@@ -177,7 +177,7 @@ def _weight_gradient(
     selection: Selection,
     task: Task,
     conv: Conv,
-    choice: WinogradGradientChoice,
+    choice: FastGradientChoice,
     gradient: GradientOperand,
 ) -> None:
     """Add the step that sums over a chunk, and the one that transforms the sums back."""
@@ -185,7 +185,7 @@ def _weight_gradient(
     weight = selection.gradient_of[task.output]
     layout = selection.weight_layouts[weight]
     form, rank = choice.tiling.form, len(choice.tiling.spatial)
-    kernel = WinogradWeightGradient(
+    kernel = FastWeightGradient(
         selection.layout(x),
         selection.layout(dy),
         layout,
@@ -208,7 +208,7 @@ def _weight_gradient(
     )
     selection.step(
         task.output,
-        WinogradGradientFinish(layout, form, rank, selection.dtype, conv.flip),
+        FastGradientFinish(layout, form, rank, selection.dtype, conv.flip),
         [
             SumOperand(sums, size, whole=True),
             CHUNKS,

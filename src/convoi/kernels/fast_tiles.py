@@ -1,8 +1,9 @@
-"""Tiles of Winograd's convolution: how a grid is cut, walked through and transformed.
+"""Tiles of fast convolution: how a grid is cut, walked through and transformed.
 
 A tile is the m x m outputs (or m of a run) that one product in the transformed domain yields, and
-the (m + 2) x (m + 2) inputs under them. Some tiles form a block, whose transforms are kept in
-scratch memory while their products are summed: a plane of vectors per transformed position.
+the (m + r - 1) x (m + r - 1) inputs under them, for r taps along each axis. Some tiles are a block:
+their transforms are kept in scratch memory while their products are summed, a plane of vectors per
+transformed position.
 """
 
 from __future__ import annotations

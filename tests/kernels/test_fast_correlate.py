@@ -1,4 +1,4 @@
-"""Winograd's kernels against the definition of the operation.
+"""The kernels of fast convolution against the definition of the operation.
 
 Buffers are those of :mod:`tests.kernels.support`: what lies beyond the halo is NaN, and what a
 kernel may not write is known. Those of all samples lie between two samples of NaN.
@@ -16,24 +16,24 @@ import pytest
 
 from convoi import ops
 from convoi.compiler import choose
-from convoi.compiler.choose_winograd import GRADIENT_CHANNELS
-from convoi.compiler.steps import WinogradPacking
+from convoi.compiler.choose_fast import GRADIENT_CHANNELS
+from convoi.compiler.steps import FastPacking
 from convoi.kernels.epilogue_sums import EpilogueMoments
 from convoi.kernels.expression import Expression, Sum
+from convoi.kernels.fast_correlate import FastCorrelate, ProductTile
+from convoi.kernels.fast_tiles import Tiling
+from convoi.kernels.fast_weights import (
+    FastGradientFinish,
+    FastWeightGradient,
+    FastWeights,
+    transformed_size,
+)
 from convoi.kernels.forms import form_named, fourier_name
 from convoi.kernels.layout import Layout
 from convoi.kernels.moments import MomentsAccumulate
 from convoi.kernels.weight_gradient import GradientTile
 from convoi.kernels.weights import WeightLayout
-from convoi.kernels.winograd import ProductTile, WinogradCorrelate
 from convoi.kernels.winograd_forms import WINOGRAD_FORMS
-from convoi.kernels.winograd_tiles import Tiling
-from convoi.kernels.winograd_weights import (
-    WinogradGradientFinish,
-    WinogradWeightGradient,
-    WinogradWeights,
-    transformed_size,
-)
 from convoi.runtime.buffers import aligned_zeros
 from tests.kernels.harness import ALL_TARGETS, call_kernel, target_named
 from tests.kernels.support import activation, output, placed, written
@@ -171,7 +171,7 @@ def packed(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
 
 def transformed(weight, indices, weights: WeightLayout, case: Case, target, *, turned):
     """Return U as the kernel computes it."""
-    kernel = WinogradWeights(weights, case.form, case.rank, "float32", turned)
+    kernel = FastWeights(weights, case.form, case.rank, "float32", turned)
     u, behind = guarded(transformed_size(weights, case.form, case.rank))
     call_kernel(kernel, [packed(weight, indices), u], count=weights.inputs, target=target)
     assert np.isnan(behind).all()
@@ -179,7 +179,7 @@ def transformed(weight, indices, weights: WeightLayout, case: Case, target, *, t
 
 
 def correlate(
-    kernel: WinogradCorrelate, x, u, extra=(), sums=(), *, target, lanes_beyond=3.5, fresh=True
+    kernel: FastCorrelate, x, u, extra=(), sums=(), *, target, lanes_beyond=3.5, fresh=True
 ) -> np.ndarray:
     """Run a kernel on some samples and return what it wrote, after checking all else."""
     scratch, behind = guarded(kernel.scratch_elements)
@@ -198,12 +198,12 @@ def error(actual: np.ndarray, expected: np.ndarray) -> float:
     return float(found) if np.isfinite(found) else math.inf
 
 
-def forward_kernel(case: Case, weight, target) -> tuple[WinogradCorrelate, np.ndarray]:
+def forward_kernel(case: Case, weight, target) -> tuple[FastCorrelate, np.ndarray]:
     """Return the kernel of a forward pass, and the transformed weights."""
     tiling = case.tiling(case.outputs)
     offset = tuple(-low for low, _ in case.padding)
     weights = weight_layout(case, case.filters, case.channels, target)
-    kernel = WinogradCorrelate(
+    kernel = FastCorrelate(
         layout(case.channels, case.spatial, target, tiling.reach(offset, case.spatial)),
         layout(case.filters, case.outputs, target, ((1, 2),) * case.rank),
         tiling,
@@ -242,7 +242,7 @@ def backward(case: Case, dy, weight, target) -> np.ndarray:
     weights = weight_layout(case, case.channels, case.filters, target)
     indices = weights.backward_indices()
     u = transformed(weight, indices, weights, case, target, turned=not case.flip)
-    kernel = WinogradCorrelate(
+    kernel = FastCorrelate(
         layout(case.filters, case.outputs, target, tiling.reach(offset, case.outputs)),
         layout(case.channels, case.spatial, target),
         tiling,
@@ -260,7 +260,7 @@ def weight_gradient(case: Case, chunks, target) -> np.ndarray:
     weights = weight_layout(case, case.filters, case.channels, target)
     vectors = max(weights.blocks)
     channels = min(GRADIENT_CHANNELS[target.registers][vectors], case.channels)
-    kernel = WinogradWeightGradient(
+    kernel = FastWeightGradient(
         layout(case.channels, case.spatial, target, tiling.reach(offset, case.spatial)),
         layout(case.filters, case.outputs, target, beyond),
         weights,
@@ -282,7 +282,7 @@ def weight_gradient(case: Case, chunks, target) -> np.ndarray:
             call_kernel(kernel, buffers, count=len(x), fresh=call == 0, target=target)
             assert np.isnan(behind).all()
     assert np.isnan(behind_sums).all()
-    finish = WinogradGradientFinish(weights, case.form, case.rank, "float32", case.flip)
+    finish = FastGradientFinish(weights, case.form, case.rank, "float32", case.flip)
     dw, behind = guarded(weights.size)
     counted = np.array([len(chunks)])
     call_kernel(finish, [sums, counted, dw], count=case.channels, target=target)
@@ -359,7 +359,7 @@ def test_weights_packed_on_the_host_are_those_of_the_kernel(case: Case) -> None:
     weights = weight_layout(case, case.filters, case.channels, target)
     indices = weights.forward_indices()
     matrix = form_named(case.form).weight_matrix(case.rank)
-    packing = WinogradPacking(
+    packing = FastPacking(
         "u",
         "weight",
         ops.ParameterKind.WEIGHT,

@@ -1,9 +1,9 @@
-"""Winograd's transforms of weights, and the gradient of weights in the transformed domain.
+"""The transforms of weights, and the gradient of weights, of fast convolution.
 
-    U[f][k, c] = G w[k, c] G^T                                   (WinogradWeights)
+    U[f][k, c] = G w[k, c] G^T                                   (FastWeights)
     dU[f][k, c] = sum over tiles t of (A dy A^T)[f][t, k] (B^T x B)[f][t, c]
-                                                                 (WinogradWeightGradient)
-    dw[k, c] = G^T (sum over chunks of dU[k, c]) G               (WinogradGradientFinish)
+                                                                 (FastWeightGradient)
+    dw[k, c] = G^T (sum over chunks of dU[k, c]) G               (FastGradientFinish)
 
 Products are summed over the batch in the transformed domain and transformed back once per step.
 Weights lie as in :class:`~convoi.kernels.weights.WeightLayout`, U and dU as
@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import I64, Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.forms import form_named
-from convoi.kernels.layout import Layout
-from convoi.kernels.winograd_tiles import (
+from convoi.kernels.fast_tiles import (
     Block,
     BlockWalk,
     Stream,
@@ -29,6 +27,8 @@ from convoi.kernels.winograd_tiles import (
     tile_stride,
     transform_tiles,
 )
+from convoi.kernels.forms import form_named
+from convoi.kernels.layout import Layout
 from convoi.runtime.buffers import ALIGNMENT, round_up
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class _Weights(Kernel):
 
 
 @dataclass(frozen=True)
-class WinogradWeights(_Weights):
+class FastWeights(_Weights):
     """Transform weights. Pointers: weights, U."""
 
     arguments: ClassVar[tuple[str, ...]] = ("weights", "u")
@@ -138,7 +138,7 @@ class WinogradWeights(_Weights):
 
 
 @dataclass(frozen=True)
-class WinogradGradientFinish(_Weights):
+class FastGradientFinish(_Weights):
     """Sum dU over the chunks in their order and transform back.
 
     Pointers: dU of the first chunk, the number of chunks (int64), dw.
@@ -188,7 +188,7 @@ class WinogradGradientFinish(_Weights):
 
 
 @dataclass(frozen=True)
-class WinogradWeightGradient(Kernel):
+class FastWeightGradient(Kernel):
     """Sum dU over the samples of a chunk. Pointers: x, dy, scratch, dU.
 
     The scratch memory holds both transforms of a block, :attr:`scratch_elements` elements. Beyond
