@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from convoi.ops import Array, Shape
 
+FEW = 256
+"""Numbers that Python looks through sooner than NumPy, whose code a step has left no cache to."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -124,5 +127,8 @@ def _checked_rows(indices: ArrayLike, samples: int) -> NDArray[np.int64]:
 
 def are_below(numbers: NDArray[np.int64], limit: int) -> bool:
     """Tell whether all numbers are from 0 to below a limit."""
+    if numbers.size <= FEW:
+        few = numbers.tolist()
+        return not few or (min(few) >= 0 and max(few) < limit)
     # Seen without a sign, negative numbers are the largest: one pass tells both.
-    return not numbers.size or int(numbers.view(np.uint64).max()) < limit
+    return int(numbers.view(np.uint64).max()) < limit

@@ -391,7 +391,7 @@ class TrainingProgram:
     def _run(self, instance: Instance, batch: Batch, seed: int) -> tuple[float, Array]:
         external, (losses, prediction) = self._prepare(instance, batch, seed)
         self._report.run(instance, self._pool, external, len(batch.table))
-        return float(losses.sum(dtype=np.float64)), prediction
+        return float(np.add.reduce(losses, dtype=np.float64)), prediction
 
     def _prepare(
         self, instance: Instance, batch: Batch, seed: int
