@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convoi.compiler.sources import open_source
+from convoi.compiler.sources import FEW, are_below, open_source
 from convoi.errors import ArgumentError, ArgumentTypeError, ShapeError
 
 SHAPE = (3, 4, 5)
@@ -118,3 +118,13 @@ def test_rows_have_one_axis() -> None:
 @pytest.mark.parametrize("rows", [None, []])
 def test_there_may_be_no_samples(rows) -> None:
     assert len(open_source(numbers("uint8")[:0], SHAPE, rows)) == 0
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 5), (FEW,), (FEW + 1,), (9, FEW)])
+def test_numbers_are_looked_through_to_both_ends(shape):
+    numbers = np.zeros(shape, np.int64)
+    assert are_below(numbers, 1)
+    for wrong in (-1, 1, -(2**63), 2**63 - 1):
+        numbers.flat[-1] = wrong
+        assert not are_below(numbers, 1)
+    assert are_below(numbers[:0], 0)

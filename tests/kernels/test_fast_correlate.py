@@ -458,12 +458,12 @@ ACCURACY = [
 ]
 
 
-@pytest.mark.parametrize("signal", ["noise", "positive", "offset"])
+@pytest.mark.parametrize("signal", ["noise", "offset"])
 @pytest.mark.parametrize("case", ACCURACY, ids=str)
 def test_the_error_stays_below_what_is_promised(case: Case, signal: str) -> None:
     target = target_named("x86-64-v3")
     x, weight, dy = examples(case)
-    x = {"noise": x, "positive": np.maximum(x, 0), "offset": 1 + x / 10}[signal]
+    x = {"noise": x, "offset": 1 + x / 10}[signal]
     exact = case.conv.reference(x.astype(float), weight.astype(float))
     assert error(forward(case, x, weight, target), exact) < PROMISED
     op = ops.ConvBackwardData(case.conv, (case.channels, *case.spatial))

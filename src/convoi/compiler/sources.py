@@ -128,7 +128,7 @@ def _checked_rows(indices: ArrayLike, samples: int) -> NDArray[np.int64]:
 def are_below(numbers: NDArray[np.int64], limit: int) -> bool:
     """Tell whether all numbers are from 0 to below a limit."""
     if numbers.size <= FEW:
-        few = numbers.tolist()
+        few = numbers.ravel().tolist()
         return not few or (min(few) >= 0 and max(few) < limit)
     # Seen without a sign, negative numbers are the largest: one pass tells both.
     return int(numbers.view(np.uint64).max()) < limit
