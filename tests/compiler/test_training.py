@@ -88,7 +88,7 @@ def worst(got: dict, want: dict) -> float:
 
 
 @CPUS
-@settings(max_examples=18)
+@settings(max_examples=12)
 @given(graph=random_graphs(), loss=losses(), n=st.sampled_from([1, 2, 5, 21]))
 def test_gradients_are_those_of_the_definition(
     cpu: Cpu, graph: Graph, loss: ops.Loss, n: int
