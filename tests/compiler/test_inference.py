@@ -56,7 +56,7 @@ def lenet() -> Graph:
 
 
 @CPUS
-@settings(max_examples=16)
+@settings(max_examples=40)
 @given(graph=random_graphs(), dtype=st.sampled_from(["float32", "float64"]))
 def test_programs_compute_what_the_graph_means(cpu: Cpu, graph: Graph, dtype: str) -> None:
     with on_cpu(cpu):

@@ -88,7 +88,7 @@ def worst(got: dict, want: dict) -> float:
 
 
 @CPUS
-@settings(max_examples=12)
+@settings(max_examples=30)
 @given(graph=random_graphs(), loss=losses(), n=st.sampled_from([1, 2, 5, 21]))
 def test_gradients_are_those_of_the_definition(
     cpu: Cpu, graph: Graph, loss: ops.Loss, n: int
@@ -106,7 +106,7 @@ def test_gradients_are_those_of_the_definition(
     assert worst(gradients, want[1]) < 1e-8
 
 
-@settings(max_examples=14)
+@settings(max_examples=20)
 @given(graph=random_graphs(), loss=losses())
 def test_float32_is_as_exact_as_it_can_be(graph: Graph, loss: ops.Loss) -> None:
     parameters, inputs = example(graph, loss, 5)

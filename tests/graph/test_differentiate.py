@@ -72,7 +72,7 @@ OTHERWISE_IN_TRAINING = (
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=150)
 @given(random_graphs(), losses(), st.integers(0, 9))
 def test_gradients_of_random_networks_agree_with_differences(graph, loss, seed):
     assert relative_error(graph, loss, seed) < 1e-4

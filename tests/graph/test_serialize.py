@@ -202,7 +202,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.sampled_from(PLACES[1:]), JSON), min_size=1, max_size=3))
 def test_any_damage_gives_a_network_or_the_error_of_model_files(damages):
     data = copy.deepcopy(graph_to_dict(network()))

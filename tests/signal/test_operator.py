@@ -14,7 +14,7 @@ import convoi
 from tests.signal.oracle import correlate_padded
 from tests.signal.problems import FLOATS, INTEGERS, Case, cases, numbers
 
-EXAMPLES = int(os.environ.get("CONVOI_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("CONVOI_EXAMPLES", "210"))
 """Examples of each property: 400 and more make a thorough run."""
 TOLERANCE = {
     "float16": 4e-3,

@@ -164,14 +164,15 @@ def gradient_choice(
         return None
     if tuned.chosen(gradient_signature(conv, input_shape, forward.tiling.form)) == DIRECT:
         return None
-    channels, filters = input_shape[0], conv.filters
-    outputs = conv.infer_shape(input_shape)
-    costs = form_costs(conv, channels, outputs, forward.offset, dtype, target) or {}
-    ways = [forward.tiling.form, *sorted(costs, key=lambda name: costs[name])]
-    rank = len(forward.tiling.spatial)
-    bytes_ = {name: _sums(name, rank, channels, filters) for name in ways if name != DIRECT}
-    form = next((name for name in bytes_ if bytes_[name] <= MOST_GRADIENT_BYTES), DIRECT)
-    if form == DIRECT or costs[DIRECT] < MARGIN * costs[form]:
+    channels, filters, rank = input_shape[0], conv.filters, len(forward.tiling.spatial)
+    form = forward.tiling.form
+    if _sums(form, rank, channels, filters) > MOST_GRADIENT_BYTES:
+        outputs = conv.infer_shape(input_shape)
+        costs = form_costs(conv, channels, outputs, forward.offset, dtype, target) or {}
+        paying = {n: c for n, c in costs.items() if n != DIRECT and MARGIN * c <= costs[DIRECT]}
+        small = (n for n in paying if _sums(n, rank, channels, filters) <= MOST_GRADIENT_BYTES)
+        form = min(small, key=lambda name: paying[name], default=DIRECT)
+    if form == DIRECT:
         return None
     per_tile = 4 * form_named(form).size ** rank * (channels + filters)
     wanted = max(1, min(GRADIENT_BLOCK_BYTES // per_tile, MOST_GRADIENT_TILES))
