@@ -182,10 +182,73 @@ def test_labels_of_steps_are_checked(change, error, message):
         fit(segmenting(), X, change(y), **QUICK)
 
 
-def test_values_for_steps_of_unequal_series_are_refused():
-    X, y = pulses()
-    with pytest.raises(ArgumentError, match="must be 'cross_entropy'"):
-        fit(segmenting(), X, y, **QUICK, loss="mean_squared")
+def smoothed(count=40, seed=0):
+    """Return noise, and for each step the mean of the last three and a difference."""
+    rng = np.random.default_rng(seed)
+    series = [rng.standard_normal(length) for length in rng.integers(12, 60, count)]
+    padded = [np.pad(x, (2, 0)) for x in series]
+    values = [np.stack([(p[:-2] + p[1:-1] + p[2:]) / 3, p[2:] - p[:-2] + 1]) for p in padded]
+    return nn.UnequalSeries.of(series), values
+
+
+def test_values_for_the_steps_of_series_of_unequal_length_are_learned():
+    X, y = smoothed()
+    network = segmenting()
+    settings = {**QUICK, "epochs": 30, "learning_rate": 0.02, "loss": "mean_squared"}
+    history = fit(network, X, y, **settings, validation_data=0.2)
+    found = evaluate(network, X, y, loss="mean_squared")
+    outputs = network.predict_unequal(X)
+    squares = np.mean(
+        [np.mean((o - v) ** 2, axis=1) for o, v in zip(outputs, y, strict=True)], axis=0
+    )
+    mean = np.mean([v.mean(axis=1) for v in y], axis=0)[:, np.newaxis]
+    spread = np.mean([np.mean((v - mean) ** 2, axis=1) for v in y], axis=0)
+    assert found["loss"] == pytest.approx(squares.mean(), rel=1e-5)
+    assert found["r2"] == pytest.approx(np.mean(1 - squares / spread), rel=1e-5)
+    assert found["r2"] > 0.95
+    assert history.best.metrics["validation_r2"] > 0.9
+
+
+@pytest.mark.parametrize("loss", ["mean_squared", "mean_absolute", "huber"])
+@pytest.mark.parametrize("length", [33, 48])
+def test_padding_changes_nothing_in_a_step_towards_values(length, loss):
+    X, y = smoothed(4)
+    x, values = np.resize(X.series[0], (1, length)), np.resize(y[0], (2, length))
+    settings = {**QUICK, "optimizer": "sgd", "loss": loss}
+    alone, padded = segmenting(length, dtype="float64"), segmenting(dtype="float64")
+    first = fit(alone, x[np.newaxis], values[np.newaxis], **settings)
+    second = fit(padded, nn.UnequalSeries.of([x]), [values], **settings)
+    for name, array in alone.parameters.items():
+        np.testing.assert_allclose(padded.parameters[name], array, rtol=1e-9, atol=1e-12)
+    for one, other in zip(first.epochs, second.epochs, strict=True):
+        assert one.metrics["loss"] == pytest.approx(other.metrics["loss"], rel=1e-9)
+
+
+def test_one_value_for_each_step_needs_no_axis_of_outputs():
+    X, y = smoothed()
+    networks = []
+    for values in ([v[0] for v in y], [v[:1] for v in y]):
+        layers = nn.networks.tcn(1, width=8, depth=2, per_step=True)
+        networks.append(Network(layers, (1, 64), random_state=0))
+        fit(networks[-1], X, values, **QUICK, loss="mean_squared")
+    for name, array in networks[0].parameters.items():
+        np.testing.assert_array_equal(networks[1].parameters[name], array)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda y: y[1:], DataError, "a list of 40 arrays, the values"),
+        (lambda y: [*y[:2], y[2][:, 1:], *y[3:]], DataError, "values for series 2, one for each"),
+        (lambda y: [*y[:2], y[2][0], *y[3:]], DataError, "values for series 2, one for each"),
+        (lambda y: [*y[:2], y[2] * np.nan, *y[3:]], DataError, "NaN, infinite .* for sample 2"),
+        (lambda y: [v.astype(str) for v in y], ArgumentTypeError, "numbers for series 0"),
+    ],
+)
+def test_values_for_steps_are_checked(change, error, message):
+    X, y = smoothed()
+    with pytest.raises(error, match=message):
+        fit(segmenting(), X, change(y), **QUICK, loss="mean_squared")
 
 
 def test_samples_with_labels_for_steps_are_not_moved():

@@ -69,9 +69,10 @@ def fit(
         of similar length, and padding has no influence.
     y : array-like of shape (n, *target_shape)
         For the loss 'cross_entropy' class codes, integers from 0 to K - 1 for outputs
-        ``(K, *spatial)``, of shape ``(n, *spatial)``, or a list of arrays ``(time,)`` for series of
-        unequal length; for the others values of the network's
-        output shape, or of shape (n,) where that has one element.
+        ``(K, *spatial)``, of shape ``(n, *spatial)``; for the others values of the network's
+        output shape, or of shape (n,) where that has one element. Where there is an output for each
+        time step of series of unequal length, a list of arrays: codes ``(time,)``, or values
+        ``(outputs, time)``, or ``(time,)`` where there is one output.
     epochs : int
         How often each sample is used.
     batch_size : int, default=128

@@ -13,7 +13,8 @@ from convoi.graph import align
 from convoi.nn.unequal import UnequalSeries
 from convoi.training.metrics import Metrics
 from convoi.training.samples import as_samples
-from convoi.training.unequal import NO_TARGET, UnequalSamples, as_unequal_samples
+from convoi.training.step_targets import pad_steps
+from convoi.training.unequal import UnequalSamples, as_unequal_samples
 from convoi.training.weights import sample_weights
 
 if TYPE_CHECKING:
@@ -85,10 +86,7 @@ class LabelledSamples:
         targets = objective.batch_targets(self.y, batch.rows)
         if self.extent is None:
             return targets
-        positions = self.extent.of(batch.array.shape[-1])
-        missing = max(0, positions - targets.shape[1])
-        padded = np.pad(targets, ((0, 0), (0, missing)), constant_values=NO_TARGET)
-        return np.ascontiguousarray(padded[:, :positions])
+        return pad_steps(targets, self.extent.of(batch.array.shape[-1]))
 
     @property
     def lengths(self) -> NDArray[np.int64] | None:
@@ -114,7 +112,9 @@ class LabelledSamples:
 
     def metrics(self, objective: Objective) -> Metrics:
         """Return what is measured on them."""
-        return Metrics.of(objective, self.y, self.rows, self.weight[self.rows])
+        by_step = self.extent is not None
+        weight = self.weight[self.rows]
+        return Metrics.of(objective, self.y, self.rows, weight, by_step=by_step)
 
     def fingerprint(self) -> str:
         """Return a text that other targets, weights or rows would change, most likely."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convoi.training.unequal import NO_TARGET
+from convoi.training.step_targets import NO_TARGET
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,21 +35,32 @@ class Metrics:
     variance : ndarray of float64, shape (outputs,), or None
         Variance of each output's targets over the samples, to which R2 relates the errors. None
         for classes.
+    by_step : bool
+        Whether targets are padded ones for each time step, whose mean is a sample's figure.
     """
 
     objective: Objective
     variance: NDArray[np.float64] | None
+    by_step: bool = False
 
     @classmethod
     def of(
-        cls, objective: Objective, y: NDArray[Any], rows: NDArray[np.int64], weight: NDArray[Any]
+        cls,
+        objective: Objective,
+        y: NDArray[Any],
+        rows: NDArray[np.int64],
+        weight: NDArray[Any],
+        *,
+        by_step: bool = False,
     ) -> Metrics:
         """Return the metrics of the samples with these numbers; ``weight`` is theirs."""
         if objective.classifies:
-            return cls(objective, None)
-        values = y[rows].reshape(len(rows), -1).astype(np.float64)
-        mean = np.average(values, axis=0, weights=weight)
-        return cls(objective, np.average((values - mean) ** 2, axis=0, weights=weight))
+            return cls(objective, None, by_step)
+        values = y[rows].astype(np.float64)
+        mean = np.average(_by_output(values, by_step=by_step), axis=0, weights=weight)
+        centred = values - (mean[:, np.newaxis] if by_step else mean.reshape(values.shape[1:]))
+        spread = _by_output(centred**2, by_step=by_step)
+        return cls(objective, np.average(spread, axis=0, weights=weight), by_step)
 
     def zeros(self) -> NDArray[np.float64]:
         """Return the sums of no samples."""
@@ -90,8 +101,8 @@ class Metrics:
             known = np.count_nonzero(targets != NO_TARGET, axis=1)
             sums[_SCORES] += weight @ (np.count_nonzero(correct, axis=1) / known)
         else:
-            error = (prediction.astype(np.float64) - target).reshape(len(target), -1)
-            sums[_SCORES:] += weight @ error**2
+            squares = (prediction.astype(np.float64) - target) ** 2
+            sums[_SCORES:] += weight @ _by_output(squares, by_step=self.by_step)
 
     def result(self, sums: NDArray[np.float64]) -> dict[str, float]:
         """Return the figures by name; NaN where nothing has been weighed."""
@@ -103,6 +114,14 @@ class Metrics:
             return {"loss": loss, "r2": math.nan}
         r2 = _r2(sums[_SCORES:] / weight, self.variance)
         return {"loss": loss, "r2": float(r2.mean())}
+
+
+def _by_output(values: NDArray[np.float64], *, by_step: bool) -> NDArray[np.float64]:
+    """Return values of shape (b, outputs): of padded ones the mean over each series' own steps."""
+    if by_step:
+        means: NDArray[np.float64] = np.nanmean(values, axis=-1)
+        return means
+    return values.reshape(len(values), -1)
 
 
 def _ratio(total: np.float64, weight: np.float64) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from convoi.checks import refusal
 from convoi.errors import ArgumentError, ArgumentTypeError, DataError
 from convoi.ops import CrossEntropy, Softmax
-from convoi.training.unequal import NO_TARGET, surplus_of_padding
+from convoi.training.step_targets import NO_TARGET, known_steps, without_padding
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -122,13 +122,14 @@ class Objective:
 
     def step_targets(
         self, y: ArrayLike, steps: NDArray[np.int64], owner: str, name: str = "y"
-    ) -> NDArray[np.int32]:
-        """Return class codes for each time step of series of unequal length, after all checks.
+    ) -> NDArray[Any]:
+        """Return targets for each time step of series of unequal length, after all checks.
 
         Parameters
         ----------
-        y : sequence of array-like, each of shape (steps,)
-            The codes of each series.
+        y : sequence of array-like, each of shape (steps,) or (outputs, steps)
+            The class codes of each series; or its values, of shape (steps,) where there is one
+            output.
         steps : ndarray of int64, shape (n,)
             How many outputs the network has for each series.
         owner, name : str
@@ -136,38 +137,44 @@ class Objective:
 
         Returns
         -------
-        ndarray of shape (n, the most steps)
-            `NO_TARGET` behind the end of a series.
+        ndarray of int32, shape (n, the most steps), or of float64, shape (n, outputs, the most)
+            Padded behind the end of a series.
 
         Raises
         ------
-        ArgumentError
-            If the loss is one for values.
         ArgumentTypeError
             If the dtype is wrong.
         DataError
             If a length or a value is wrong.
         """
-        if not self.classifies:
-            raise ArgumentError(
-                f"The loss of {owner} must be 'cross_entropy' where series of unequal length have "
-                "an output for each time step. Let the network end in GlobalAveragePool and "
-                "Dense, or give series of one length."
-            )
-        expectation = f"a list of {len(steps)} arrays, the class codes of each series"
+        kind = "class codes" if self.classifies else "values"
+        expectation = f"a list of {len(steps)} arrays, the {kind} of each series"
         if not isinstance(y, (Sequence, np.ndarray)) or isinstance(y, (str, bytes)):
             raise ArgumentTypeError(refusal(name, owner, expectation, y))
         if len(y) != len(steps):
             raise DataError(refusal(name, owner, expectation, y))
-        targets = np.full((len(steps), int(steps.max())), NO_TARGET, np.int32)
-        for number, (codes, count) in enumerate(zip(y, steps.tolist(), strict=True)):
-            array = np.asarray(codes)
-            self._check_class_dtype(array, name, owner)
-            if array.shape != (count,):
-                expectation = f"{count} class codes for series {number}, one for each output"
+        *outputs, _ = self.target_shape
+        shape = (len(steps), *outputs, int(steps.max()))
+        targets: NDArray[Any] = (
+            np.full(shape, NO_TARGET, np.int32) if self.classifies else np.full(shape, np.nan)
+        )
+        for number, (given, count) in enumerate(zip(y, steps.tolist(), strict=True)):
+            array = np.asarray(given)
+            if self.classifies:
+                self._check_class_dtype(array, name, owner)
+            elif array.dtype.kind not in "biuf":
+                expectation = f"an array of numbers for series {number}"
+                raise ArgumentTypeError(refusal(name, owner, expectation, array))
+            elif array.ndim == 1 and outputs == [1]:
+                array = array[np.newaxis]
+            if array.shape != (*outputs, count):
+                expectation = f"{count} {kind} for series {number}, one for each output"
                 raise DataError(refusal(name, owner, expectation, array))
-            targets[number, :count] = array
-            self._check_codes(targets[number : number + 1, :count], name, owner, first=number)
+            if self.classifies:
+                self._check_codes(array[np.newaxis], name, owner, first=number)
+            else:
+                self._check_finite(array[np.newaxis], name, owner, first=number)
+            targets[number, ..., :count] = array
         return targets
 
     def batch_targets(self, y: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -180,15 +187,14 @@ class Objective:
         """Return the weighted loss of each sample, computed in float64."""
         with np.errstate(over="ignore", invalid="ignore"):
             wide = prediction.astype(np.float64, copy=False)
-            if not self.classifies or target.ndim == 1 or target.min() >= 0:
-                losses: NDArray[np.float64] = self.loss.reference(wide, target, weight)
+            losses: NDArray[np.float64]
+            if target.ndim + self.classifies < 3 or known_steps(target).all():
+                losses = self.loss.reference(wide, target, weight)
                 return losses
-            missing = target == NO_TARGET
-            wide = np.where(missing[:, np.newaxis], 0.0, wide)
-            shares, _ = surplus_of_padding(target, np.ones(len(target)), self.classes)
-            losses = self.loss.reference(wide, np.where(missing, 0, target), shares)
-            own: NDArray[np.float64] = weight * (losses - (shares - 1) * np.log(self.classes))
-        return own
+            filled, weights, added = without_padding(target, weight, self.loss, wide.shape[1])
+            wide = np.where(known_steps(target)[:, np.newaxis], wide, 0.0)
+            losses = self.loss.reference(wide, filled, weights) - added
+        return losses
 
     def _check_class_dtype(self, y: NDArray[Any], name: str, owner: str) -> None:
         if y.dtype.kind in "biu":
@@ -226,12 +232,12 @@ class Objective:
             "Number the classes from 0, or give the network as many outputs as there are classes."
         )
 
-    def _check_finite(self, y: NDArray[Any], name: str, owner: str) -> None:
+    def _check_finite(self, y: NDArray[Any], name: str, owner: str, first: int = 0) -> None:
         with np.errstate(over="ignore"):
             finite = np.isfinite(y.astype(self.dtype, copy=False))
         if not finite.all():
             sample = int(finite.reshape(len(y), -1).all(axis=1).argmin())
             raise DataError(
                 f"The {name!r} parameter of {owner} has a value that is NaN, infinite or beyond "
-                f"{self.dtype} for sample {sample}. Remove or repair the sample."
+                f"{self.dtype} for sample {first + sample}. Remove or repair the sample."
             )

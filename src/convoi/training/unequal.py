@@ -1,13 +1,9 @@
-"""Training on series of unequal length: a program for each padded length, one set of parameters.
-
-Where there is a target for each time step, those behind the end of a series are `NO_TARGET`. The
-masked network's output is zero there, which costs a known sum, and has no gradient.
-"""
+"""Training on series of unequal length: a program for each padded length, one set of parameters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +12,7 @@ from convoi.graph import mask, resize
 from convoi.nn.unequal import padded_length
 from convoi.training.augment import as_augment
 from convoi.training.samples import Batch
+from convoi.training.step_targets import without_padding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,44 +33,12 @@ if TYPE_CHECKING:
     from convoi.training.augment import Augment
 
 __all__ = [
-    "NO_TARGET",
     "UnequalAugment",
     "UnequalInference",
     "UnequalSamples",
     "UnequalTraining",
     "as_unequal_samples",
-    "surplus_of_padding",
 ]
-
-NO_TARGET: Final = -1
-"""In place of a class code: behind the end of a series."""
-
-
-def surplus_of_padding(target: Array, weight: Array, classes: int) -> tuple[Array, float]:
-    """Return how weights and the loss of a batch change because targets are padded.
-
-    The cross-entropy is a mean over all positions of the padded series, and of the uniform
-    distribution, log(classes), where there is no target.
-
-    Parameters
-    ----------
-    target : ndarray of int64, shape (b, *positions)
-        Class codes, `NO_TARGET` behind the end of a series.
-    weight : ndarray of shape (b,)
-        How much each series counts.
-    classes : int
-        How many outputs there are.
-
-    Returns
-    -------
-    ndarray of shape (b,)
-        Weights with which the mean over the series' own positions has the given ones.
-    float
-        What the padding then adds to the sum of the weighted losses.
-    """
-    known = np.count_nonzero(target.reshape(len(target), -1) != NO_TARGET, axis=1)
-    share = target[0].size / known
-    return weight * share, float(weight @ (share - 1) * np.log(classes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,14 +178,15 @@ class UnequalTraining:
     ) -> StepResult:
         """Do as :meth:`TrainingProgram.step`, with the program of the padded length of ``X``.
 
-        Of class codes for each position, those behind the end of a series are `NO_TARGET`.
+        Targets for each time step are padded.
         """
         program = self._ready(X.shape[-1])
         targets, surplus = np.asarray(target), 0.0
-        if targets.ndim > 1 and targets.dtype.kind == "i":
-            classes = program.graph.shape(program.graph.outputs[0])[0]
-            weight, surplus = surplus_of_padding(targets, np.asarray(weight), classes)
-            targets = np.where(targets == NO_TARGET, 0, targets)
+        outputs, *steps = program.graph.shape(program.graph.outputs[0])
+        if steps:
+            weights = np.asarray(weight)
+            targets, weight, added = without_padding(targets, weights, program.loss, outputs)
+            surplus = float(added.sum())
         result = program.step(
             X,
             indices,
