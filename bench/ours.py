@@ -12,9 +12,12 @@ from bench.worker import Runner, serve
 from convoi.compiler import StepSettings, TrainingProgram, UpdateRule
 from convoi.graph.serialize import graph_from_dict
 from convoi.ops import CrossEntropy
+from convoi.training.loop import MOST_AHEAD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from convoi.compiler.prepared import PreparedStep
 
     Arguments: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -49,7 +52,7 @@ class Convoi:
 
 
 class Training:
-    """Steps of SGD with momentum; each packs its batch from rows of an array."""
+    """Steps of SGD with momentum, each from rows of an array, some prepared at once, as in fit."""
 
     def __init__(self, task: Task, batch: Batch, dtype: str) -> None:
         graph = graph_from_dict(task.graph)
@@ -60,10 +63,13 @@ class Training:
         self._program.load(batch.parameters)
         self._settings = StepSettings(task.learning_rate, momentum=task.momentum)
         self._arguments = _arguments(batch)
+        self._prepared: list[PreparedStep] = []
 
     def run(self) -> None:
         """Take a step."""
-        self._program.step(*self._arguments, self._settings)
+        if not self._prepared:
+            self._prepared = [self._program.prepare(*self._arguments) for _ in range(MOST_AHEAD)]
+        self._program.take(self._prepared.pop(), self._settings)
 
     def results(self, batch: Batch) -> dict[str, NDArray[Any]]:
         """Return loss, gradients, and the parameters after one step."""

@@ -100,13 +100,21 @@ def test_the_summary_of_kernels():
 
 def test_the_planned_steps_are_those_of_fit(monkeypatch, tmp_path, capsys):
     taken = []
-    step = TrainingProgram.step
+    prepare, take = TrainingProgram.prepare, TrainingProgram.take
+    transforms_of = {}
 
-    def noted(self, X, indices, target, weight, settings, **others):
-        taken.append((np.array(indices), settings.learning_rate, others["transforms"]))
-        return step(self, X, indices, target, weight, settings, **others)
+    def noting(self, *arrays, transforms, **others):
+        step = prepare(self, *arrays, transforms=transforms, **others)
+        transforms_of[step] = transforms
+        return step
 
-    monkeypatch.setattr(TrainingProgram, "step", noted)
+    def noted(self, step, settings, **others):
+        rows = step.source.rows
+        taken.append((np.array(rows), settings.learning_rate, transforms_of[step]))
+        return take(self, step, settings, **others)
+
+    monkeypatch.setattr(TrainingProgram, "prepare", noting)
+    monkeypatch.setattr(TrainingProgram, "take", noted)
     rng = np.random.default_rng(0)
     network = Network(networks.two_conv(width=4), (1, 28, 28), random_state=0)
     X = rng.standard_normal((300, 1, 28, 28), np.float32)

@@ -386,6 +386,28 @@ def test_a_step_gives_loss_and_prediction_from_before_it() -> None:
     assert result.gradient_norm is None
 
 
+def test_prepared_steps_may_be_taken_in_any_order_and_again() -> None:
+    graph = lenet()
+    parameters, inputs = example(graph, ops.CrossEntropy(), 9)
+    programs = [stepping(graph, parameters, UpdateRule("sgd")) for _ in range(2)]
+    arrays = [inputs[name] for name in (INPUT, TARGET, WEIGHT)]
+    parts = [np.arange(9), np.arange(4), np.arange(3, 9)]
+    steps = [
+        programs[0].prepare(arrays[0], rows, *(array[rows] for array in arrays[1:]))
+        for rows in parts
+    ]
+    for number, part in enumerate((2, 0, 1, 0, 2), 1):
+        settings = StepSettings(0.05, number)
+        norm = programs[0].take(steps[part], settings)
+        rows = parts[part]
+        labelled = (array[rows] for array in arrays[1:])
+        result = programs[1].step(arrays[0], rows, *labelled, settings)
+        assert (steps[part].loss, norm) == (result.loss, result.gradient_norm)
+        np.testing.assert_array_equal(steps[part].prediction, result.prediction)
+    first, second = (program.parameters() for program in programs)
+    assert worst(first, second) == 0
+
+
 def test_memory_that_runs_out_leaves_everything_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = residual()
     parameters, inputs = example(graph, ops.CrossEntropy(), 12)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 from numpy.random import default_rng
@@ -15,8 +17,11 @@ from convoi.training import (
     SampleSource,
     evaluate,
     fit,
+    loop,
 )
+from convoi.training.stepping import RunStep
 from tests.training.examples import (
+    CLASSES,
     classifier,
     images,
     linear_data,
@@ -369,6 +374,43 @@ def test_callbacks_are_told_what_happens():
         ("epoch", 2, True),
         ("end", 2),
     ]
+
+
+def test_figures_are_those_of_the_steps_so_far_whenever_they_are_read(monkeypatch):
+    told = []
+
+    class Reader(Callback):
+        def on_batch_end(self, state):
+            told.append((state.step, dict(state.metrics)))
+
+    settings = {"epochs": 2, "batch_size": 7, "augment": "light"}
+    _, unread = trained(**settings)
+    _, read = trained(**settings, callbacks=[Reader()])
+    monkeypatch.setattr(loop, "MOST_AHEAD", 2)
+    _, in_pairs = trained(**settings)
+    assert unread == read == in_pairs
+    per_epoch = -(-48 // 7)
+    assert [step for step, _ in told] == [*range(1, per_epoch + 1)] * 2
+    assert len({figures["loss"] for _, figures in told}) == len(told)
+    for record, (_, figures) in zip(read.epochs, told[per_epoch - 1 :: per_epoch], strict=True):
+        assert record.metrics == figures
+
+
+def test_predictions_of_the_steps_ahead_take_little_memory(monkeypatch):
+    most = []
+    of = RunStep.of
+
+    def noted(*arguments):
+        step = of(*arguments)
+        held.add(step)
+        most.append(sum(step.prepared.prediction.nbytes for step in held))
+        return step
+
+    held = weakref.WeakSet()
+    monkeypatch.setattr(RunStep, "of", noted)
+    monkeypatch.setattr(loop, "BYTES_AHEAD", 3 * 6 * CLASSES * 4)
+    trained(epochs=1, batch_size=6)
+    assert max(most) <= 2 * 3 * 6 * CLASSES * 4  # those of before may wait for the collector
 
 
 @pytest.mark.parametrize(("moment", "epochs"), [("on_batch_end", 1), ("on_epoch_end", 1)])

@@ -35,19 +35,6 @@ class Transforms:
     """``(b, rank, 2)``: low and high end of a box that becomes zero; none if it is empty."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The arrays of a step."""
-
-    source: Source
-    table: NDArray[np.void]
-    """Which rows of the source are packed, and how they are changed."""
-    target: Array
-    weight: Array
-    lengths: NDArray[np.int64]
-    """Of a masked program's samples; empty for others."""
-
-
 def source_table(
     source: Source, transforms: Transforms | None, *, augment: bool
 ) -> NDArray[np.void]:

@@ -13,7 +13,6 @@ from convoi.checks import check_choice
 from convoi.codegen.target import current_target
 from convoi.codegen.types import FLOATS
 from convoi.compiler.batches import (
-    Batch,
     Transforms,
     check_lengths,
     check_targets,
@@ -21,7 +20,7 @@ from convoi.compiler.batches import (
     shortest,
     source_table,
 )
-from convoi.compiler.boundary import GEOMETRY, SAMPLES, SOURCE
+from convoi.compiler.boundary import PACK
 from convoi.compiler.host import (
     Packer,
     check_parameters,
@@ -30,8 +29,9 @@ from convoi.compiler.host import (
     typed_memory,
 )
 from convoi.compiler.memory import PARAMETERS, STATISTICS, ParameterPlace
-from convoi.compiler.pipeline import PRECISIONS, PREDICTION, Precision, compile_training
-from convoi.compiler.rules_loss import LOSS, SEED_BLOCK
+from convoi.compiler.pipeline import PRECISIONS, Precision, compile_training
+from convoi.compiler.prepared import PreparedStep
+from convoi.compiler.rules_loss import SEED_BLOCK
 from convoi.compiler.sources import open_source
 from convoi.compiler.step_record import StepRecord
 from convoi.compiler.update import (
@@ -42,9 +42,8 @@ from convoi.compiler.update import (
     slot_buffer,
 )
 from convoi.errors import ArgumentError
-from convoi.graph import INPUT, LENGTH, TARGET, WEIGHT, Graph
+from convoi.graph import INPUT, Graph
 from convoi.kernels.workers import worker_pool
-from convoi.runtime.buffers import address_of
 from convoi.runtime.program import Instance
 from convoi.runtime.report import Report
 from convoi.runtime.threads import resolve_threads
@@ -136,6 +135,8 @@ class TrainingProgram:
         self.augment = augment
         self.dtype = check_choice(dtype, "dtype", "TrainingProgram", tuple(FLOATS))
         check_choice(precision, "precision", "TrainingProgram", PRECISIONS)
+        # With a smaller one, the step would be 0 / 0 where gradients were always zero.
+        self._least_eps = float(np.finfo(self.dtype).tiny)
         self._threads = resolve_threads(threads, "TrainingProgram")
         self._target = current_target()
         self._report = Report.on("TrainingProgram")
@@ -253,6 +254,11 @@ class TrainingProgram:
 
     # Steps ------------------------------------------------------------------------------------
 
+    @property
+    def is_random(self) -> bool:
+        """Whether steps depend on their seed."""
+        return self._seed is not None
+
     def step(
         self,
         X: ArrayLike,
@@ -294,15 +300,63 @@ class TrainingProgram:
             If there are no samples, an index leads outside of ``X``, a target is no class, ``eps``
             vanishes in the program's dtype, or the program has no rule.
         """
+        step = self.prepare(X, indices, target, weight, transforms=transforms, lengths=lengths)
+        norm = self.take(step, settings, seed=seed)
+        return StepResult(step.loss, step.prediction, norm)
+
+    def prepare(
+        self,
+        X: ArrayLike,
+        indices: ArrayLike,
+        target: ArrayLike,
+        weight: ArrayLike,
+        *,
+        transforms: Transforms | None = None,
+        lengths: ArrayLike | None = None,
+    ) -> PreparedStep:
+        """Return a step for :meth:`take`; the parameters are those of :meth:`step`.
+
+        Raises
+        ------
+        ShapeError, ArgumentTypeError, ArgumentError
+            As :meth:`step`.
+        """
+        source = open_source(X, self.graph.shape(INPUT), indices)
+        table = source_table(source, transforms, augment=self.augment)
+        samples = len(source)
+        output = (samples, *self.graph.shape(self.graph.outputs[0]))
+        bounds = (self._shortest, self.graph.shape(INPUT)[-1])
+        return PreparedStep(
+            source,
+            table,
+            self._packer.address(source),
+            check_targets(target, self.loss, output, self.dtype),
+            check_weights(weight, samples, self.dtype),
+            check_lengths(lengths, samples, bounds, masked=self.masked),
+            losses=np.empty(samples, self.dtype),
+            prediction=np.empty(output, self.dtype),
+        )
+
+    def take(self, step: PreparedStep, settings: StepSettings, *, seed: int = 0) -> float | None:
+        """Take a step that this program has prepared; change the parameters.
+
+        Returns
+        -------
+        float or None
+            The norm of the gradient before it was limited; None without a limit.
+
+        Raises
+        ------
+        ArgumentError
+            If ``eps`` vanishes in the program's dtype, or the program has no rule.
+        """
         if self.rule is None:
             message = "This TrainingProgram was made without an optimiser. Give it a rule."
             raise ArgumentError(message)
-        batch = self._batch(X, indices, target, weight, transforms, lengths)
         with self._lock:
             self._set_numbers(settings, self.rule)
-            loss, prediction = self._run(self._instance, batch, seed)
-            norm = self._record.number("norm") if self.rule.clip else None
-        return StepResult(loss, prediction, norm)
+            self._run(self._instance, step, seed)
+            return self._record.number("norm") if self.rule.clip else None
 
     def gradients(
         self,
@@ -316,7 +370,7 @@ class TrainingProgram:
         lengths: ArrayLike | None = None,
     ) -> tuple[float, dict[str, Array], Array]:
         """Return loss, gradients of all trainable parameters, and predictions; change nothing."""
-        batch = self._batch(X, indices, target, weight, transforms, lengths)
+        step = self.prepare(X, indices, target, weight, transforms=transforms, lengths=lengths)
         with self._lock:
             if self._gradient_instance is None:
                 plan, shared = self._frame.with_reduction(), self._instance.fixed_memory()
@@ -324,36 +378,15 @@ class TrainingProgram:
             statistics = self._instance.memory(STATISTICS)
             before = statistics.copy()
             try:
-                loss, prediction = self._run(self._gradient_instance, batch, seed)
+                self._run(self._gradient_instance, step, seed)
             finally:
                 statistics[:] = before
-            return loss, self._read_all(REDUCED), prediction
-
-    def _batch(  # noqa: PLR0917 - the arrays of a step
-        self,
-        X: ArrayLike,
-        indices: ArrayLike,
-        target: ArrayLike,
-        weight: ArrayLike,
-        transforms: Transforms | None,
-        lengths: ArrayLike | None,
-    ) -> Batch:
-        source = open_source(X, self.graph.shape(INPUT), indices)
-        (output,) = self.graph.outputs
-        bounds = (self._shortest, self.graph.shape(INPUT)[-1])
-        return Batch(
-            source,
-            source_table(source, transforms, augment=self.augment),
-            check_targets(target, self.loss, (len(source), *self.graph.shape(output)), self.dtype),
-            check_weights(weight, len(source), self.dtype),
-            check_lengths(lengths, len(source), bounds, masked=self.masked),
-        )
+            return step.loss, self._read_all(REDUCED), step.prediction
 
     def _set_numbers(self, settings: StepSettings, rule: UpdateRule) -> None:
-        if rule.kind != "sgd" and settings.eps < (smallest := float(np.finfo(self.dtype).tiny)):
-            # Where gradients were always zero, the step would be 0 / 0.
+        if rule.kind != "sgd" and settings.eps < self._least_eps:
             message = (
-                f"The 'eps' parameter of StepSettings must be at least {smallest} for "
+                f"The 'eps' parameter of StepSettings must be at least {self._least_eps} for "
                 f"{self.dtype}, got {settings.eps}. Give a larger one."
             )
             raise ArgumentError(message)
@@ -383,36 +416,18 @@ class TrainingProgram:
 
         It is given what it may run; parameters and running statistics may change.
         """
-        batch = self._batch(X, np.arange(len(np.asarray(X))), target, weight, None, None)
+        step = self.prepare(X, np.arange(len(np.asarray(X))), target, weight)
         with self._lock:
-            external, _held = self._prepare(self._instance, batch, 0)
-            return how(self._instance, self._pool, external)
+            self._make_ready(self._instance, step, 0)
+            return how(self._instance, self._pool, step.addresses)
 
-    def _run(self, instance: Instance, batch: Batch, seed: int) -> tuple[float, Array]:
-        external, (losses, prediction) = self._prepare(instance, batch, seed)
-        self._report.run(instance, self._pool, external, len(batch.table))
-        return float(np.add.reduce(losses, dtype=np.float64)), prediction
+    def _run(self, instance: Instance, step: PreparedStep, seed: int) -> None:
+        self._make_ready(instance, step, seed)
+        self._report.run(instance, self._pool, step.addresses, len(step))
 
-    def _prepare(
-        self, instance: Instance, batch: Batch, seed: int
-    ) -> tuple[dict[str, int], tuple[Array, Array]]:
-        """Make an instance ready; return the addresses of arrays, and the results among them."""
-        samples = len(batch.table)
-        output_shape = self.graph.shape(self.graph.outputs[0])
-        prediction = np.empty((samples, *output_shape), self.dtype)
-        losses = np.empty(samples, self.dtype)
-        self._record.set_integer("chunks", instance.prepare(samples))
+    def _make_ready(self, instance: Instance, step: PreparedStep, seed: int) -> None:
+        """Let an instance run a step next."""
+        self._record.set_integer("chunks", instance.prepare(len(step)))
         if self._seed is not None:
             self._seed[0] = seed % 2**64
-        self._packer.set_source(instance, batch.source)
-        external = {
-            SOURCE: batch.source.address,
-            GEOMETRY: batch.source.geometry_address,
-            SAMPLES: address_of(batch.table),
-            TARGET: address_of(batch.target),
-            WEIGHT: address_of(batch.weight),
-            LOSS: address_of(losses),
-            PREDICTION: address_of(prediction),
-            LENGTH: address_of(batch.lengths),
-        }
-        return external, (losses, prediction)
+        instance.set_kernel(PACK, step.packing)

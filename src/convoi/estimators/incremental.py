@@ -16,6 +16,8 @@ from convoi.training import EpochRecord
 from convoi.training.metrics import Metrics
 from convoi.training.objective import Objective
 from convoi.training.randomness import Order, new_seed
+from convoi.training.samples import Batch
+from convoi.training.stepping import RunStep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,27 +96,21 @@ class Incremental:
             transforms = None
             if settings.augment is not None:
                 transforms = settings.augment.draw(rng, len(chosen), tuple(array.shape[2:]))
-            target = objective.batch_targets(targets, chosen)
             weight = data.weight[chosen]
-            total = float(weight.sum())
             steps += 1
-            result = program.step(
-                array,
-                indices,
-                target,
-                (weight / total if total else weight).astype(objective.dtype),
+            step = RunStep.of(
+                program,
+                objective,
+                Batch(chosen, array, indices),
+                objective.batch_targets(targets, chosen),
+                weight,
+                weight,
                 settings.optimizer.step_settings(steps, settings.learning_rate),
-                seed=int(rng.integers(2**63)),
-                transforms=transforms,
+                int(rng.integers(2**63)),
+                transforms,
             )
-            metrics.add(
-                sums,
-                loss=result.loss * total,
-                loss_weight=total,
-                prediction=result.prediction,
-                target=target,
-                weight=weight,
-            )
+            step.take(program)
+            step.count(metrics, sums)
         figures = metrics.result(sums)
         self._keep(program, steps, figures["loss"], owner)
         return EpochRecord(1, figures, settings.learning_rate, time.monotonic() - began)

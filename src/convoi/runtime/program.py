@@ -93,6 +93,7 @@ class Instance:
         self._bases = np.zeros(len(self._buffers), np.int64)
         self._capacity = {Space.BATCH: 0, Space.CHUNK: 0}
         self._samples = -1
+        self._sums = 0
         self._allocate(Space.FIXED, 1, fixed or {})
         self._allocate(Space.THREAD, threads)
         self._refresh()
@@ -168,10 +169,10 @@ class Instance:
     def prepare(self, samples: int) -> int:
         """Make room for a batch and return the number of chunks that sums are made over."""
         chunking = self.plan.chunking
-        chunks = self.plan.sums(samples)
         if samples != self._samples:
             self._samples = -1
-            self._grow(samples, chunks)
+            self._sums = self.plan.sums(samples)
+            self._grow(samples, self._sums)
             for row, segment in zip(self._segments, self.plan.segments, strict=True):
                 if segment.extent is Extent.BATCH:
                     row[SEGMENT.samples] = samples
@@ -183,7 +184,7 @@ class Instance:
             self._share(self.plan.is_shared(samples, self.threads))
             self._most_chunks = int(self._segments[:, SEGMENT.chunks].max(initial=1))
             self._samples = samples
-        return chunks
+        return self._sums
 
     def _share(self, shared: bool) -> None:  # noqa: FBT001 - what it is about
         """Let threads share the calls of the prepared batch, or take convoys."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from convoi.nn.network import Network
     from convoi.training.history import EpochRecord
@@ -52,9 +52,15 @@ class TrainingState:
     step: int = 0
     samples: int = 0
     learning_rate: float = 0.0
-    metrics: Mapping[str, float] = field(default_factory=dict)
     records: list[EpochRecord] = field(default_factory=list)
     stop_requested: bool = False
+    measure: Callable[[], Mapping[str, float]] = field(default=dict, repr=False)
+    """Returns the metrics, which are not computed before somebody asks for them."""
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The figures of the current epoch so far."""
+        return self.measure()
 
     def stop(self) -> None:
         """Ask for the run to end: after the current epoch, cut short after the current batch."""

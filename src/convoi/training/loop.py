@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +15,9 @@ from convoi.errors import DivergenceError
 from convoi.training.checkpoint import save_snapshot
 from convoi.training.early_stopping import Best
 from convoi.training.history import EpochRecord
-from convoi.training.samples import read_batches
+from convoi.training.samples import InMemory, read_batches
 from convoi.training.state import Snapshot
+from convoi.training.stepping import RunStep
 from convoi.training.unequal import UnequalAugment
 
 if TYPE_CHECKING:
@@ -38,6 +41,11 @@ if TYPE_CHECKING:
     from convoi.training.unequal import UnequalTraining
 
 __all__ = ["Method", "Run", "Watch"]
+
+MOST_AHEAD = 32
+"""The most steps that are prepared at once, where caches still hold what that takes."""
+BYTES_AHEAD = 1 << 23
+"""The most memory for their predictions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +91,8 @@ class Run:
     state: RunState
     view: TrainingState
     """The state as callbacks see it."""
+    taken: list[RunStep] = field(default_factory=list)
+    """Steps whose figures have not been counted."""
 
     def train(self) -> None:
         """Run until the state has a reason to end.
@@ -103,66 +113,88 @@ class Run:
             raise
 
     def _train_epoch(self) -> None:
-        """Take the steps of an epoch that are still to be taken."""
+        """Take the steps of an epoch that are still to be taken, some of them prepared at once."""
         state, began = self.state, time.monotonic() - self.state.seconds
         batches = read_batches(self.data.samples, self.order.batches(state.epoch)[state.step :])
+        ahead = self._ahead()
         try:
-            for batch in batches:
-                self.watch.poll()
-                self._step(batch)
-                state.seconds = time.monotonic() - began
-                self._call(lambda callback: callback.on_batch_end(self.view))
-                if self.view.stop_requested:
-                    break
+            while group := list(islice(batches, ahead)):
+                steps = [self._prepared(batch, n) for n, batch in enumerate(group, state.step)]
+                for batch, step in zip(group, steps, strict=True):
+                    self.watch.poll()
+                    self._take(step, len(batch.rows))
+                    state.seconds = time.monotonic() - began
+                    self._call(lambda callback: callback.on_batch_end(self.view))
+                    if self.view.stop_requested:
+                        return
+                self._count()
         finally:
             batches.close()
 
-    def _step(self, batch: Batch) -> None:
-        """Take one step and add its figures to the sums."""
+    def _ahead(self) -> int:
+        """Return how many steps are prepared at once: few megabytes hold their predictions."""
+        if not isinstance(self.data.samples, InMemory):
+            return 1
+        objective = self.watch.metrics.objective
+        elements = self.order.batch_size * prod(objective.prediction_shape)
+        return max(1, min(MOST_AHEAD, BYTES_AHEAD // (elements * objective.dtype.itemsize)))
+
+    def _prepared(self, batch: Batch, number: int) -> RunStep:
+        """Return a step of the epoch, counted from 0."""
         state, data, method = self.state, self.data, self.method
         objective = self.watch.metrics.objective
-        rng = self.order.generator(state.epoch, state.step)
-        seed = int(rng.integers(2**63))
-        transforms = None
-        if isinstance(method.augment, UnequalAugment):
-            batch = method.augment(batch, rng)
-        elif method.augment is not None:
-            spatial = tuple(batch.array.shape[2:])
-            transforms = method.augment.draw(rng, len(batch.rows), spatial)
-        target = data.batch_targets(objective, batch)
-        weight = data.loss_weight[batch.rows]
-        total = float(weight.sum())
+        seed, transforms = 0, None
+        if method.augment is not None or self.program.is_random:
+            rng = self.order.generator(state.epoch, number)
+            seed = int(rng.integers(2**63))
+            if isinstance(method.augment, UnequalAugment):
+                batch = method.augment(batch, rng)
+            elif method.augment is not None:
+                spatial = tuple(batch.array.shape[2:])
+                transforms = method.augment.draw(rng, len(batch.rows), spatial)
         steps = self.order.steps
-        number = state.epoch * steps + state.step
-        rate = method.rate(number, steps)
+        in_run = state.epoch * steps + number
+        rate = method.rate(in_run, steps)
+        return RunStep.of(
+            self.program,
+            objective,
+            batch,
+            data.batch_targets(objective, batch),
+            data.weight[batch.rows],
+            data.loss_weight[batch.rows],
+            method.optimizer.step_settings(in_run + 1, rate),
+            seed,
+            transforms,
+        )
 
+    def _take(self, step: RunStep, samples: int) -> None:
+        """Take a step; its figures are counted later."""
+        state, view = self.state, self.view
         state.whole = False
-        result = self.program.step(
-            batch.array,
-            batch.indices,
-            target,
-            (weight / total if total else weight).astype(objective.dtype),
-            method.optimizer.step_settings(number + 1, rate),
-            seed=seed,
-            transforms=transforms,
-            lengths=batch.lengths,
-        )
-        if not math.isfinite(result.loss):
-            raise self._diverged(f"the loss became {result.loss} in step {state.step + 1}")
-        self.watch.metrics.add(
-            state.sums,
-            loss=result.loss * total,
-            loss_weight=total,
-            prediction=result.prediction,
-            target=target,
-            weight=data.weight[batch.rows],
-        )
+        step.take(self.program)
+        self.taken.append(step)
         state.step += 1
         state.whole = True
-        view = self.view
-        view.step, view.learning_rate = state.step, rate
-        view.samples += len(batch.rows)
-        view.metrics = self.watch.metrics.result(state.sums)
+        view.step, view.learning_rate = state.step, step.settings.learning_rate
+        view.samples += samples
+        view.measure = self._figures
+
+    def _count(self) -> None:
+        """Add the figures of the steps that have been taken since the last time to the sums."""
+        state = self.state
+        first = state.step - len(self.taken) + 1
+        state.whole = False
+        for number, step in enumerate(self.taken, first):
+            if not math.isfinite(step.prepared.loss):
+                raise self._diverged(f"the loss became {step.prepared.loss} in step {number}")
+            step.count(self.watch.metrics, state.sums)
+        self.taken.clear()
+        state.whole = True
+
+    def _figures(self) -> Mapping[str, float]:
+        """Return the figures of the epoch so far."""
+        self._count()
+        return self.watch.metrics.result(self.state.sums)
 
     def _complete_epoch(self) -> None:
         """Validate, record, look whether to end, tell the callbacks, save."""
@@ -171,7 +203,7 @@ class Run:
         for name, array in parameters.items():
             if not np.isfinite(array).all():
                 raise self._diverged(f"the parameter {name!r} has become NaN or infinite")
-        figures = self.watch.metrics.result(state.sums)
+        figures = dict(self._figures())
         if self.watch.evaluator is not None:
             validation = self.watch.evaluator.measure(parameters, self.watch.poll)
             figures |= {f"validation_{name}": value for name, value in validation.items()}
@@ -214,7 +246,7 @@ class Run:
         state.whole = True
         view = self.view
         view.epoch, view.step, view.samples = state.epoch, 0, 0
-        view.metrics = record.metrics
+        view.measure = lambda: record.metrics
         view.records = list(state.records)
 
     def _call(self, method: Callable[[Callback], None]) -> None:
@@ -228,6 +260,7 @@ class Run:
     def _save(self) -> None:
         if self.watch.checkpoint is None:
             return
+        self._count()
         snapshot = Snapshot(
             settings=self.settings,
             state=self.state,

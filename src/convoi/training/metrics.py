@@ -95,7 +95,9 @@ class Metrics:
         sums[_LOSS] += loss
         sums[_LOSS_WEIGHT] += loss_weight
         sums[_WEIGHT] += weight.sum()
-        if self.objective.classifies:
+        if self.objective.classifies and target.ndim == 1:
+            sums[_SCORES] += weight @ (prediction.argmax(axis=1) == target)
+        elif self.objective.classifies:
             targets = target.reshape(len(target), -1)
             correct = prediction.argmax(axis=1).reshape(targets.shape) == targets
             known = np.count_nonzero(targets != NO_TARGET, axis=1)

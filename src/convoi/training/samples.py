@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from convoi.ops import Shape
 
-__all__ = ["Batch", "SampleSource", "Samples", "as_samples", "read_batches"]
+__all__ = ["Batch", "InMemory", "SampleSource", "Samples", "as_samples", "read_batches"]
 
 Rows: TypeAlias = "NDArray[np.int64]"
 

@@ -229,6 +229,6 @@ def _view(
         epoch=state.epoch,
         step=state.step,
         samples=sum(map(len, done)),
-        metrics=metrics.result(state.sums),
+        measure=lambda: metrics.result(state.sums),
         records=list(state.records),
     )

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from convoi.compiler import (
         InferenceProgram,
-        StepResult,
         StepSettings,
         TrainingProgram,
         Transforms,
     )
+    from convoi.compiler.prepared import PreparedStep
     from convoi.graph import Graph
     from convoi.nn.network import Network
     from convoi.nn.unequal import UnequalSeries
@@ -164,52 +164,49 @@ class UnequalTraining:
             return {name: dict(slot) for name, slot in (self._given[1] or {}).items()}
         return self._current.slots()
 
-    def step(
+    @property
+    def is_random(self) -> bool:
+        """Whether steps may depend on their seed."""
+        return True
+
+    def prepare(
         self,
         X: NDArray[Any],
         indices: ArrayLike,
         target: ArrayLike,
         weight: ArrayLike,
-        settings: StepSettings,
         *,
-        seed: int = 0,
         transforms: Transforms | None = None,
         lengths: ArrayLike | None = None,
-    ) -> StepResult:
-        """Do as :meth:`TrainingProgram.step`, with the program of the padded length of ``X``.
+    ) -> PreparedStep:
+        """Do as :meth:`TrainingProgram.prepare`, for the program of the padded length of ``X``.
 
         Targets for each time step are padded.
         """
-        program = self._ready(X.shape[-1])
-        targets, surplus = np.asarray(target), 0.0
+        program = self._program(X.shape[-1])
+        targets, added = np.asarray(target), None
         outputs, *steps = program.graph.shape(program.graph.outputs[0])
         if steps:
             weights = np.asarray(weight)
             targets, weight, added = without_padding(targets, weights, program.loss, outputs)
-            surplus = float(added.sum())
-        result = program.step(
-            X,
-            indices,
-            targets,
-            weight,
-            settings,
-            seed=seed,
-            transforms=transforms,
-            lengths=lengths,
-        )
-        return replace(result, loss=result.loss - surplus) if surplus else result
+        step = program.prepare(X, indices, targets, weight, transforms=transforms, lengths=lengths)
+        return step if added is None else replace(step, surplus=float(added.sum()))
 
-    def _ready(self, positions: int) -> TrainingProgram:
-        """Return the program of a padded length, with the parameters of the last step."""
-        if positions not in self._programs:
-            self._programs[positions] = self._build(resize(self._graph, (positions,)))
-        program, current = self._programs[positions], self._current
+    def take(self, step: PreparedStep, settings: StepSettings, *, seed: int = 0) -> float | None:
+        """Do as :meth:`TrainingProgram.take`, with the parameters of the last step."""
+        program, current = self._program(step.source.array.shape[-1]), self._current
         if current is None:
             program.load(*self._given)
         elif current is not program:
             program.load(current.parameters(), current.slots())
         self._current = program
-        return program
+        return program.take(step, settings, seed=seed)
+
+    def _program(self, positions: int) -> TrainingProgram:
+        """Return the program of a padded length."""
+        if positions not in self._programs:
+            self._programs[positions] = self._build(resize(self._graph, (positions,)))
+        return self._programs[positions]
 
 
 class UnequalInference:
