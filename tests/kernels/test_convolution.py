@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -72,6 +72,12 @@ CASES = [
     case((8, 6, 6), 16, 3, padding=1, groups=4),
     case((10, 6, 6), 10, 3, padding=1, groups=5, stride=2),
     case((18, 5, 5), 6, 2, groups=6),
+    case((32, 6, 7), 32, 3, padding=1, groups=8),
+    case((32, 9), 32, 5, padding=2, groups=16, stride=2),
+    case((64, 5, 5), 32, 3, padding=1, groups=8),
+    case((16, 7, 5), 48, (3, 2), groups=8, dilation=(1, 2)),
+    case((40, 30, 3), 40, 3, padding=1, groups=10),
+    case((32, 4, 4), 32, 3, padding=1, groups=4, flip=True),
     case((16, 7, 7), 16, 3, padding=1, groups=16),
     case((20, 9, 8), 20, (5, 3), stride=2, padding=(2, 1), groups=20),
     case((5, 30), 5, 9, padding=((4, 4),), dilation=2, groups=5, flip=True),
@@ -125,10 +131,8 @@ def test_forward_equals_its_definition(example: Case, cpu: str) -> None:
     bias = np.random.default_rng(1).standard_normal(conv.filters).astype(dtype)
     taps = math.prod(conv.kernel)
     if dense:
-        choice = choose.correlate_choice(y_layout, axes, target)
-        layout = WeightLayout(
-            conv.filters, x.shape[1], taps, conv.groups, y_layout.lanes, choice.blocks
-        )
+        weights = WeightLayout(conv.filters, x.shape[1], taps, conv.groups, y_layout.lanes, ())
+        layout, choice = choose.correlate_weights(weights, x_layout.stride, y_layout, axes, target)
         packed = pack(weight, layout.forward_indices(), dtype)
         kernel = Correlate(
             x_layout, y_layout, layout, axes, conv.kernel, choice.tile, bias=True, epilogue=relu
@@ -161,9 +165,9 @@ def test_backward_data_equals_its_definition(example: Case, cpu: str) -> None:
         packed = pack(weight, depthwise_indices(conv.filters, taps, dx_layout.lanes), dtype)
         kernel = DepthwiseCorrelate(dy_layout, dx_layout, axes, conv.kernel, 8)
     else:
-        choice = choose.correlate_choice(dx_layout, axes, target)
-        layout = WeightLayout(
-            x.shape[1], conv.filters, taps, conv.groups, dx_layout.lanes, choice.blocks
+        weights = WeightLayout(x.shape[1], conv.filters, taps, conv.groups, dx_layout.lanes, ())
+        layout, choice = choose.correlate_weights(
+            weights, dy_layout.stride, dx_layout, axes, target
         )
         packed = pack(weight, layout.backward_indices(), dtype)
         ahead = dy_layout.size if conv.kernel else 0
@@ -175,7 +179,7 @@ def test_backward_data_equals_its_definition(example: Case, cpu: str) -> None:
             conv.kernel,
             choice.tile,
             ahead=ahead,
-            values_once=True,
+            values_once=not layout.per_lane,
         )
     dx = aligned_zeros(len(x) * dx_layout.size, dtype)
     call_kernel(kernel, [to_layout(dy, dy_layout), packed, dx], count=len(x), target=target)
@@ -201,15 +205,13 @@ def test_backward_weight_equals_its_definition(example: Case, cpu: str, streamin
         indices = depthwise_indices(conv.filters, taps, dy_layout.lanes)
         kernel = DepthwiseWeightGradient(x_layout, dy_layout, axes, conv.kernel, 8)
     else:
-        blocks = choose.correlate_choice(dy_layout, axes, target).blocks
-        layout = WeightLayout(conv.filters, x.shape[1], taps, conv.groups, dy_layout.lanes, blocks)
+        weights = WeightLayout(conv.filters, x.shape[1], taps, conv.groups, dy_layout.lanes, ())
+        layout, _ = choose.correlate_weights(weights, x_layout.stride, dy_layout, axes, target)
         indices = layout.forward_indices()
         tile = choose.gradient_tile(layout, conv.kernel, dy_layout.positions, target)
-        masked = conv.groups > 1
+        masked = conv.groups > 1 and not layout.per_lane
         if masked:
-            k, _, _ = WeightLayout(
-                conv.filters, x.shape[1], 1, conv.groups, dy_layout.lanes, blocks
-            ).coordinates()
+            k, _, _ = replace(layout, taps=1).coordinates()
             mask = aligned_zeros(k.size, dtype)
             mask[:] = k >= 0
             buffers.append(mask)
@@ -226,3 +228,17 @@ def test_backward_weight_equals_its_definition(example: Case, cpu: str, streamin
     want = 2 * ConvBackwardWeight(conv).reference(x, dy)
     check(got.reshape(weight.shape), want, dtype)
     assert not dw[indices < 0].any()
+
+
+@TARGETS
+def test_groups_within_a_vector_are_not_multiplied_by_zero(cpu: str) -> None:
+    target = target_named(cpu)
+    lanes = target.lanes("float32")
+    y = Layout(4 * lanes, (6, 7), lanes, "float32")
+    axes = forward_axes(case((4 * lanes, 6, 7), 4 * lanes, 3, padding=1).conv, (6, 7))
+    weights = WeightLayout(4 * lanes, 4 * lanes, 9, 2 * lanes, lanes, ())
+    layout, _ = choose.correlate_weights(weights, y.stride, y, axes, target)
+    assert layout.per_lane
+    assert layout.size == 4 * lanes * 9 * 2
+    unpadded, _ = choose.correlate_weights(weights, y.stride - 1, y, axes, target)
+    assert not unpadded.per_lane  # a vector would reach beyond the last position

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convoi.compiler import tuned
@@ -39,6 +39,8 @@ ROW_COST = 6.0
 """Cycles of loop control and addressing around each tile."""
 STORE_COST = 2.0
 """Cycles for the epilogue of one accumulator."""
+SHUFFLE_COST = 1.5
+"""What a product costs whose lanes take different values, in products of broadcast ones."""
 L2_BYTES = 1 << 20
 """What a core has to itself; smaller on old cores, where convoys then spill into L3."""
 CONVOY_SHARE = 0.5
@@ -119,6 +121,49 @@ def _correlate_choice(
         message = "a convolution without output channels"
         raise ValueError(message)
     return best[1]
+
+
+def correlate_weights(
+    weights: WeightLayout, stride: int, y: Layout, axes: tuple[Axis, ...], target: Target
+) -> tuple[WeightLayout, CorrelateChoice]:
+    """Return how the weights of a convolution lie, and the tile.
+
+    Parameters
+    ----------
+    weights : WeightLayout
+        Its channels, taps and groups; the blocks are chosen.
+    stride : int
+        Elements from one position of the input to the next.
+    y : Layout
+        The output.
+    axes : tuple of Axis
+        The grid of the positions.
+    target : Target
+        The machine.
+    """
+    if weights.groups == 1:
+        choice = correlate_choice(y, axes, target)
+        return replace(weights, blocks=choice.blocks), choice
+    found = grouped_candidates(weights, stride, y, axes, target)
+    _, layout, choice = min(found, key=lambda candidate: candidate[0])
+    return layout, choice
+
+
+def grouped_candidates(
+    weights: WeightLayout, stride: int, y: Layout, axes: tuple[Axis, ...], target: Target
+) -> list[tuple[float, WeightLayout, CorrelateChoice]]:
+    """Return the cost, per tap, of all ways to compute a convolution in groups.
+
+    Blocks that span several groups have products by zero, more of them the wider they are.
+    """
+    found = []
+    for cost, choice in correlate_candidates(y, axes, target):
+        layout = replace(weights, blocks=choice.blocks)
+        found.append((cost * layout.reduction, layout, choice))
+        if layout.may_be_per_lane(stride):
+            layout = replace(layout, per_lane=True)
+            found.append((SHUFFLE_COST * cost * layout.reduction, layout, choice))
+    return found
 
 
 def correlate_signature(y: Layout, axes: tuple[Axis, ...]) -> str:

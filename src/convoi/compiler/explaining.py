@@ -177,15 +177,23 @@ class _Explainer:
         forms, reason = self._forms(kernel, conv, task)
         if not isinstance(kernel, Correlate):
             return forms, reason
-        found = choose.correlate_candidates(kernel.y, kernel.axes, self.target)
-        scale = math.prod(kernel.kernel) * kernel.weights.reduction
-        tiles: dict[str, float] = {}
-        for cost, choice in sorted(found, key=lambda each: each[0])[:SHOWN_TILES]:
-            tiles[f"tile {choice}"] = cost * scale
+        tiles = dict(sorted(self._tiles(kernel).items(), key=lambda each: each[1])[:SHOWN_TILES])
         measured = tuned.chosen(choose.correlate_signature(kernel.y, kernel.axes))
-        if measured is not None:
+        if measured is not None and kernel.weights.groups == 1:
             reason = f"{reason}; its tile was measured to be the quickest"
         return {**forms, **tiles}, reason
+
+    def _tiles(self, kernel: Correlate) -> dict[str, float]:
+        """Return the cost of each tile, per sample."""
+        taps, weights, place = math.prod(kernel.kernel), kernel.weights, (kernel.y, kernel.axes)
+        if weights.groups == 1:
+            found = choose.correlate_candidates(*place, self.target)
+            return {f"tile {tile}": cost * taps * weights.reduction for cost, tile in found}
+        ways = choose.grouped_candidates(weights, kernel.x.stride, *place, self.target)
+        return {
+            f"tile {tile}{', groups by lane' if layout.per_lane else ''}": cost * taps
+            for cost, layout, tile in ways
+        }
 
     def _measured(self, step: Step, task: Task | None) -> tuple[str, ...]:
         """Return what was measured of a kernel by itself."""
@@ -201,7 +209,7 @@ class _Explainer:
             costs = form_costs(conv, channels, outputs, offset, self.dtype, self.target) or {}
             measured = tuned.chosen(form_signature(conv, channels, outputs, offset))
             found += ["form"] if self.fast and measured in costs else []
-            if isinstance(kernel, Correlate):
+            if isinstance(kernel, Correlate) and kernel.weights.groups == 1:
                 choice = tuned.chosen(choose.correlate_signature(kernel.y, kernel.axes))
                 found += ["tile"] if choice == _tile(kernel) else []
         return tuple(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,8 +28,12 @@ from convoi.ops import Array, ChannelSum, Conv, ConvBackwardData, ConvBackwardWe
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from convoi.codegen.target import Target
+    from convoi.compiler.choose import CorrelateChoice
     from convoi.compiler.tasks import Task
+    from convoi.kernels.expression import Expression
     from convoi.kernels.grid import Axis
+    from convoi.kernels.layout import Layout
 
 
 def _conv(task: Task) -> Conv:
@@ -54,19 +58,13 @@ def forward(selection: Selection, task: Task) -> None:
         return
     if is_depthwise(conv, x.layout.channels):
         packed = _depthwise_weight(selection, weight, conv, y.lanes)
-    else:
-        choice = choose.correlate_choice(y, axes, selection.target)
-        layout = WeightLayout(
-            conv.filters,
-            x.layout.channels,
-            math.prod(conv.kernel),
-            conv.groups,
-            y.lanes,
-            choice.blocks,
-        )
-        selection.weight_layouts[weight] = layout
-        packed = selection.packed(weight, "forward", _forward_indices(layout, x))
-    _correlate(selection, task, axes, packed, bias_operands, conv, backward=False)
+        _depthwise(selection, task, axes, packed, bias_operands, conv, backward=False)
+        return
+    channels = (conv.filters, x.layout.channels)
+    layout, tile = _weights(conv, channels, x.layout, y, axes, selection.target)
+    selection.weight_layouts[weight] = layout
+    packed = selection.packed(weight, "forward", _forward_indices(layout, x))
+    _correlate(selection, task, axes, packed, bias_operands, (conv, layout, tile), backward=False)
 
 
 @rule(ConvBackwardData)
@@ -81,28 +79,53 @@ def backward_data(selection: Selection, task: Task) -> None:
     axes = backward_axes(conv, op.input_shape[1:])
     if is_depthwise(conv, op.input_shape[0]):
         packed = _depthwise_weight(selection, weight, conv, dx.layout.lanes)
-    else:
-        layout = _backward_layout(selection, conv, dx, axes)
-        indices = _backward_indices(layout, dx)
-        packed = selection.packed(weight, "backward", indices, transposed=True)
-    _correlate(selection, task, axes, packed, [], conv, backward=True)
+        _depthwise(selection, task, axes, packed, [], conv, backward=True)
+        return
+    dy, channels = selection.layout(task.node.inputs[0]), (dx.layout.channels, conv.filters)
+    layout, tile = _weights(conv, channels, dy, dx.layout, axes, selection.target)
+    indices = _backward_indices(layout, dx)
+    packed = selection.packed(weight, "backward", indices, transposed=True)
+    _correlate(selection, task, axes, packed, [], (conv, layout, tile), backward=True)
 
 
-def _backward_layout(
-    selection: Selection, conv: Conv, dx: Placed, axes: tuple[Axis, ...]
-) -> WeightLayout:
-    choice = choose.correlate_choice(dx.layout, axes, selection.target)
-    return WeightLayout(
-        dx.layout.channels,
-        conv.filters,
-        math.prod(conv.kernel),
-        conv.groups,
-        dx.layout.lanes,
-        choice.blocks,
-    )
+def _weights(  # noqa: PLR0917 - what they are chosen for
+    conv: Conv,
+    channels: tuple[int, int],
+    x: Layout,
+    y: Layout,
+    axes: tuple[Axis, ...],
+    target: Target,
+) -> tuple[WeightLayout, CorrelateChoice]:
+    """Return how the weights lie, and the tile; channels are those of the output and the input."""
+    open_ = WeightLayout(*channels, math.prod(conv.kernel), conv.groups, y.lanes, ())
+    return choose.correlate_weights(open_, x.stride, y, axes, target)
 
 
-def _correlate(  # noqa: PLR0917 - the parts of a convolution
+@dataclass(frozen=True)
+class _Stores:
+    """What a convolution's step reads and writes, and what it applies as it stores."""
+
+    operands: list[Operand]
+    expression: Expression
+    tensors: tuple[Layout, ...]
+
+    @classmethod
+    def of(
+        cls,
+        selection: Selection,
+        task: Task,
+        packed: ParameterOperand,
+        bias: list[ParameterOperand],
+    ) -> _Stores:
+        """Return those of a task."""
+        epilogue = ExpressionBuilder([task.node.name], task.absorbed)
+        expression = epilogue.add_nodes(task.absorbed)
+        operands: list[Operand] = [ValueOperand(task.node.inputs[0]), packed, *bias]
+        operands += [ValueOperand(value) for value in epilogue.tensors]
+        return cls(operands, expression, tuple(map(selection.layout, epilogue.tensors)))
+
+
+def _depthwise(  # noqa: PLR0917 - the parts of a convolution
     selection: Selection,
     task: Task,
     axes: tuple[Axis, ...],
@@ -112,52 +135,55 @@ def _correlate(  # noqa: PLR0917 - the parts of a convolution
     *,
     backward: bool,
 ) -> None:
-    """Add the step of a direct kernel, depthwise or not."""
-    node = task.node
-    source = node.inputs[0]
-    x, y = selection.layout(source), selection.layout(task.output)
-    epilogue = ExpressionBuilder([node.name], task.absorbed)
-    expression = epilogue.add_nodes(task.absorbed)
-    tensors = tuple(selection.layout(value) for value in epilogue.tensors)
-    operands: list[Operand] = [ValueOperand(source), packed, *bias]
-    operands += [ValueOperand(value) for value in epilogue.tensors]
-    channels = y.channels if backward else x.channels
-    if is_depthwise(conv, channels):
-        kernel: Correlate | DepthwiseCorrelate = DepthwiseCorrelate(
-            x,
-            y,
-            axes,
-            conv.kernel,
-            choose.depthwise_columns(selection.target),
-            bool(bias),
-            expression,
-            tensors,
-            divided=not backward and selection.divides(y, WAITING * math.prod(conv.kernel)),
-            by_channels=_is_shared_by_channels(selection, source),
-        )
-    else:
-        choice = choose.correlate_choice(y, axes, selection.target)
-        weight = node.parameters[0]
-        layout = (
-            _backward_layout(selection, conv, selection.placed[task.output], axes)
-            if backward
-            else selection.weight_layouts[weight]
-        )
-        selection.tile_samples = max(selection.tile_samples, choice.tile.samples)
-        kernel = Correlate(
-            x,
-            y,
-            layout,
-            axes,
-            conv.kernel,
-            choice.tile,
-            bool(bias),
-            expression,
-            tensors,
-            divided=not backward and selection.divides(y, layout.taps * layout.reduction),
-            values_once=choose.loads_values_once(axes, choice, selection.target),
-        )
-    selection.value_step(task, kernel, operands)
+    """Add the step of a depthwise convolution."""
+    source = task.node.inputs[0]
+    y = selection.layout(task.output)
+    stores = _Stores.of(selection, task, packed, bias)
+    kernel = DepthwiseCorrelate(
+        selection.layout(source),
+        y,
+        axes,
+        conv.kernel,
+        choose.depthwise_columns(selection.target),
+        bool(bias),
+        stores.expression,
+        stores.tensors,
+        divided=not backward and selection.divides(y, WAITING * math.prod(conv.kernel)),
+        by_channels=_is_shared_by_channels(selection, source),
+    )
+    selection.value_step(task, kernel, stores.operands)
+
+
+def _correlate(  # noqa: PLR0917 - the parts of a convolution
+    selection: Selection,
+    task: Task,
+    axes: tuple[Axis, ...],
+    packed: ParameterOperand,
+    bias: list[ParameterOperand],
+    chosen: tuple[Conv, WeightLayout, CorrelateChoice],
+    *,
+    backward: bool,
+) -> None:
+    """Add the step of a direct kernel."""
+    conv, layout, choice = chosen
+    y = selection.layout(task.output)
+    stores = _Stores.of(selection, task, packed, bias)
+    selection.tile_samples = max(selection.tile_samples, choice.tile.samples)
+    kernel = Correlate(
+        selection.layout(task.node.inputs[0]),
+        y,
+        layout,
+        axes,
+        conv.kernel,
+        choice.tile,
+        bool(bias),
+        stores.expression,
+        stores.tensors,
+        divided=not backward and selection.divides(y, layout.taps * layout.reduction),
+        values_once=not layout.per_lane
+        and choose.loads_values_once(axes, choice, selection.target),
+    )
+    selection.value_step(task, kernel, stores.operands)
 
 
 def _is_shared_by_channels(selection: Selection, value: str) -> bool:
@@ -238,7 +264,7 @@ def _mask(layout: WeightLayout, x: Placed) -> Array | None:
     """Return a one for each weight of a tap and a zero for padding that would not stay zero."""
     features = x.feature_map()
     padded_features = features is not None and bool((features < 0).any())
-    if layout.groups == 1 and not padded_features:
+    if (layout.groups == 1 or layout.per_lane) and not padded_features:
         return None
     k, _, c = replace(layout, taps=1).coordinates()
     keep = k >= 0

@@ -141,7 +141,7 @@ def _tiles(problem: _Problem, dtype: str, known: Mapping[str, str]) -> tuple[str
     """Return the signature of the choice of a tile, and the cheapest ones; none otherwise."""
     with forced(known):
         kernel = _kernel(problem, dtype)
-    if not isinstance(kernel, Correlate):
+    if not isinstance(kernel, Correlate) or kernel.weights.groups > 1:
         return "", []
     target = current_target()
     candidates = choose.correlate_candidates(kernel.y, kernel.axes, target)

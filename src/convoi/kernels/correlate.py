@@ -19,7 +19,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from convoi.codegen.types import Index, Value, constant
+from convoi.codegen.types import Index, Scalar, Value, Vector, constant
 from convoi.kernels.base import CallArguments, Kernel
 from convoi.kernels.epilogue_sums import NO_SUMS, EpilogueSums
 from convoi.kernels.expression import IDENTITY, Expression
@@ -503,18 +503,31 @@ class _Emitter:
         block: _Block,
     ) -> list[Value]:
         """Emit the loop over input channels around the unrolled taps."""
-        f = self.f
+        f, weights = self.f, self.k.weights
         products = self._by_values if self.k.values_once else self._by_taps
 
         def one(c: Index, carried: list[Value]) -> list[Value]:
             carried = list(carried)
-            x_channel = f.at(x, c, self.element)
+            x_channel = x if weights.per_lane else f.at(x, c, self.element)
             w_channel = f.at(w, f.mul(c, block.vectors * self.vector.lanes), self.element)
             self._prefetch_ahead(x, c, offsets)
-            products(x_channel, w_channel, taps, carried, offsets, block)
+            products(x_channel, w_channel, taps, carried, offsets, block, c)
             return carried
 
-        return f.loop(self.k.weights.reduction, one, accumulators)
+        if weights.per_lane:
+            # Which lane takes which value is known for each channel of a group: no loop.
+            for c in range(weights.reduction):
+                accumulators = one(c, accumulators)
+            return accumulators
+        return f.loop(weights.reduction, one, accumulators)
+
+    def _value(self, x: Value, at: int, channel: Index) -> Value:
+        """Return what a channel's weights are multiplied by, in every lane."""
+        f, weights = self.f, self.k.weights
+        place = f.at(x, at, self.element)
+        if not weights.per_lane or not isinstance(channel, int):
+            return f.broadcast(place, self.vector)
+        return values_per_lane(f, place, weights, self.element, channel)
 
     def _by_taps(  # noqa: PLR0917 - the operands of the products
         self,
@@ -524,14 +537,15 @@ class _Emitter:
         accumulators: list[Value],
         offsets: list[_Offsets],
         block: _Block,
+        channel: Index,
     ) -> None:
         """Add the products of a channel, tap by tap."""
         f = self.f
         for i, (x_tap, w_tap) in enumerate(taps):
-            here = f.opaque(x) if i else x
+            here = f.opaque(x) if i or channel != 0 else x
             vectors = self._tap_weights(w, w_tap, block)
             for j, offset in enumerate(offsets):
-                value = f.broadcast(f.at(here, x_tap + offset.x, self.element), self.vector)
+                value = self._value(here, x_tap + offset.x, channel)
                 for v in range(block.vectors):
                     n = v * len(offsets) + j
                     accumulators[n] = f.fma(value, vectors[v], accumulators[n])
@@ -544,6 +558,7 @@ class _Emitter:
         accumulators: list[Value],
         offsets: list[_Offsets],
         block: _Block,
+        channel: Index,
     ) -> None:
         """Add the products of a channel, value of x by value of x."""
         f = self.f
@@ -552,7 +567,7 @@ class _Emitter:
         for (i, (x_tap, _)), (j, offset) in itertools.product(enumerate(taps), enumerate(offsets)):
             meeting.setdefault(x_tap + offset.x, []).append((i, j))
         for at in sorted(meeting):
-            value = f.broadcast(f.at(x, at, self.element), self.vector)
+            value = self._value(x, at, channel)
             for (i, j), v in itertools.product(meeting[at], range(block.vectors)):
                 n = v * len(offsets) + j
                 accumulators[n] = f.fma(value, weights[i][v], accumulators[n])
@@ -597,6 +612,19 @@ class _Emitter:
                 f.store(value, f.at(y, offset.y + v * lanes, self.element))
                 stored.append(value)
             self.add_stored(f.add(block.channel, v * lanes), stored)
+
+
+def values_per_lane(
+    f: Function, pointer: Value, weights: WeightLayout, element: Scalar, channel: int
+) -> Value:
+    """Load into each lane the value of a channel of its own group; the groups of a vector lie here.
+
+    One load and one shuffle, for as many products as lanes.
+    """
+    outputs, inputs = weights.group_sizes
+    values = f.load(pointer, Vector(element, weights.span))
+    lanes = [lane // outputs * inputs + channel for lane in range(weights.lanes)]
+    return f.shuffle(values, values, lanes)
 
 
 def _divide(f: Function, number: Index, divisor: int) -> Index:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.correlate import values_per_lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -186,6 +187,11 @@ class WeightGradient(Kernel):
         """Emit the loop over tiles of input channels."""
         reduction, step = self.weights.reduction, self.tile.channels
         whole = reduction // step * step
+        if self.weights.per_lane:
+            # Which lane takes which value is known for each channel of a group: no loop.
+            for c in range(0, reduction, step):
+                self._tile(f, pointers, call, taps, place, c, min(step, reduction - c))
+            return
         f.loop(
             whole,
             lambda c, _: self._tile(f, pointers, call, taps, place, c, step),
@@ -223,7 +229,8 @@ class WeightGradient(Kernel):
             lambda _, __: [f.load(f.at(dw, where, element), vector) for where in places],
             [constant(vector, 0.0)] * len(places),
         )
-        x = f.at(pointers[0], f.add(self.x.origin, f.add(place.start, channel)), element)
+        first = place.start if self.weights.per_lane else f.add(place.start, channel)
+        x = f.at(pointers[0], f.add(self.x.origin, first), element)
         dy = f.at(pointers[1], f.add(self.dy.origin, place.channel), element)
 
         def position(x_offset: Index, dy_offset: Index, sums: list[Value]) -> list[Value]:
@@ -237,7 +244,11 @@ class WeightGradient(Kernel):
             i = 0
             for c in range(channels):
                 for _, offset in taps:
-                    value = f.broadcast(f.at(x_here, offset + c, element), vector)
+                    if isinstance(channel, int) and self.weights.per_lane:
+                        here = f.at(x_here, offset, element)
+                        value = values_per_lane(f, here, self.weights, element, channel + c)
+                    else:
+                        value = f.broadcast(f.at(x_here, offset + c, element), vector)
                     for v in range(place.vectors):
                         sums[i] = f.fma(value, gradients[v], sums[i])
                         i += 1

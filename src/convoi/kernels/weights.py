@@ -44,7 +44,8 @@ class WeightLayout:
     """Packed weights ``[block][tap][input channel][output channel]``.
 
     With groups, the output channels of a block may belong to several groups; the block then holds
-    the input channels of all of them, and zeros where the two belong to different groups.
+    the input channels of all of them, and zeros where the two belong to different groups. Or, per
+    lane, each output channel has those of its own group, and nothing is multiplied by zero.
     """
 
     outputs: int
@@ -56,14 +57,39 @@ class WeightLayout:
     lanes: int
     blocks: tuple[int, ...]
     """Vectors of output channels per block; together they cover the padded output channels."""
+    per_lane: bool = False
+    """Whether the n-th input channel of each lane is the n-th of its group; blocks are vectors."""
+
+    @property
+    def group_sizes(self) -> tuple[int, int]:
+        """Output channels and input channels of a group."""
+        return self.outputs // self.groups, self.inputs // self.groups
+
+    @property
+    def span(self) -> int:
+        """Input channels, next to each other, of the groups of a vector."""
+        outputs, inputs = self.group_sizes
+        return self.lanes // outputs * inputs
+
+    def may_be_per_lane(self, stride: int) -> bool:
+        """Tell whether whole groups share a vector, and its input channels can be loaded at once.
+
+        ``stride`` is the memory from one position of the input to the next, in elements.
+        """
+        outputs, inputs = self.group_sizes
+        if self.groups == 1 or outputs >= self.lanes or self.lanes % outputs:
+            return False
+        within = len(self.blocks) * self.span <= stride
+        return within and max(self.blocks) == 1 and self.span <= 2 * self.lanes and inputs <= 16
 
     @property
     def starts(self) -> tuple[int, ...]:
         """First input channel of each block."""
         if self.groups == 1:
             return (0,) * len(self.blocks)
-        per_group = self.outputs // self.groups
-        step = self.inputs // self.groups
+        if self.per_lane:
+            return tuple(range(0, len(self.blocks) * self.span, self.span))
+        per_group, step = self.group_sizes
         limit = self.inputs - self.reduction
         firsts = np.cumsum((0, *self.blocks[:-1])) * self.lanes
         return tuple(
@@ -73,10 +99,9 @@ class WeightLayout:
     @property
     def reduction(self) -> int:
         """Input channels that a block sums over."""
-        if self.groups == 1:
-            return self.inputs
-        per_group = self.outputs // self.groups
-        step = self.inputs // self.groups
+        per_group, step = self.group_sizes
+        if self.groups == 1 or self.per_lane:
+            return step
         widest = 0
         first = 0
         for block in self.blocks:
@@ -107,6 +132,9 @@ class WeightLayout:
                 first + np.arange(width),
                 indexing="ij",
             )
+            if self.per_lane:
+                per_group, step = self.group_sizes
+                channel = output // per_group * step + channel - start
             outputs.append(output.ravel())
             taps.append(tap.ravel())
             inputs.append(channel.ravel())
