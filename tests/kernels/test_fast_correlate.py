@@ -62,10 +62,13 @@ class Case:
     """Of a product's register tile."""
     samples: int = 1
     flip: bool = False
+    dilation: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         words = f"{self.form}-{self.channels}-{self.filters}-{self.spatial}-{self.block}"
-        return f"{words}-{self.vectors}x{self.tiles}-n{self.samples}{'-flip' if self.flip else ''}"
+        apart = f"-d{self.dilation}" if self.dilation else ""
+        last = f"-n{self.samples}{'-flip' if self.flip else ''}{apart}"
+        return f"{words}-{self.vectors}x{self.tiles}{last}"
 
     @property
     def rank(self) -> int:
@@ -78,8 +81,8 @@ class Case:
     @property
     def conv(self) -> ops.Conv:
         ones = (1,) * self.rank
-        kernel = (self.taps,) * self.rank
-        return ops.Conv(self.filters, kernel, ones, self.padding, ones, 1, False, self.flip)
+        kernel, apart = (self.taps,) * self.rank, self.dilation or ones
+        return ops.Conv(self.filters, kernel, ones, self.padding, apart, 1, False, self.flip)
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -88,9 +91,10 @@ class Case:
     def tiling(self, spatial: tuple[int, ...]) -> Tiling:
         """Return the tiling of a grid of outputs; a block is no larger than the grid."""
         samples, rows, columns = self.block
-        all_rows, all_columns = Tiling(self.form, spatial).tiles
+        whole = Tiling(self.form, spatial, dilation=self.dilation)
+        all_rows, all_columns = whole.tiles
         rows, columns = min(rows, all_rows), min(columns, all_columns)
-        return Tiling(self.form, spatial, samples, rows, columns)
+        return replace(whole, samples=samples, rows=rows, columns=columns)
 
 
 SAME, WIDE = ((1, 1), (1, 1)), ((2, 2), (2, 2))
@@ -125,6 +129,12 @@ CASES = [
     Case("F(5,3)", 16, 33, (5, 5), ((0, 1), (2, 1)), (3, 1, 1), 1, 5, samples=4),
     Case("F(4,4)", 17, 16, (13,), ((1, 2),), (1, 1, 2), 1, 5, samples=2),
     Case("F(4,4)", 7, 17, (9,), ((3, 2),), (1, 1, 3), 1, 4, samples=3, flip=True),
+    Case("F(4,3)", 16, 17, (13, 12), WIDE, (1, 2, 3), 1, 4, samples=2, dilation=(2, 2)),
+    Case("F(2,3)", 17, 16, (9, 14), WIDE, (1, 3, 4), 1, 4, 2, flip=True, dilation=(3, 2)),
+    Case("F(4,3)", 33, 16, (5, 7), ((4, 4), (1, 6)), (2, 4, 4), 2, 3, 3, dilation=(4, 3)),
+    Case("F(6,3)", 16, 33, (61,), ((8, 8),), (1, 1, 3), 2, 3, samples=2, dilation=(8,)),
+    Case("F(8,3)", 17, 16, (30,), ((0, 3),), (2, 1, 4), 1, 5, 5, flip=True, dilation=(3,)),
+    Case("DFT(9,8)", 8, 16, (47,), ((14, 0),), (1, 1, 2), 1, 4, samples=2, dilation=(2,)),
 ]
 TARGETS = pytest.mark.parametrize("cpu", ALL_TARGETS)
 EACH_CASE = pytest.mark.parametrize("case", CASES, ids=str)
@@ -243,7 +253,8 @@ def fused_inputs(case: Case, n: int) -> tuple[np.ndarray, np.ndarray]:
 def backward(case: Case, dy, weight, target) -> np.ndarray:
     """Return the kernel's gradient with respect to the input."""
     tiling = case.tiling(case.spatial)
-    offset = tuple(low - case.taps + 1 for low, _ in case.padding)
+    axes = zip(case.padding, tiling.apart, strict=True)
+    offset = tuple(low - (case.taps - 1) * apart for (low, _), apart in axes)
     weights = weight_layout(case, case.channels, case.filters, target)
     indices = weights.backward_indices()
     u = transformed(weight, indices, weights, case, target, turned=not case.flip)
@@ -261,7 +272,8 @@ def weight_gradient(case: Case, chunks, target) -> np.ndarray:
     """Return the kernels' gradient of the weights: of chunks of samples, each in several calls."""
     tiling = case.tiling(case.outputs)
     offset = tuple(-low for low, _ in case.padding)
-    beyond = tuple((0, -extent % tiling.outputs) for extent in case.outputs)
+    pairs = zip(case.outputs, tiling.covered, strict=True)
+    beyond = tuple((0, covered - extent) for extent, covered in pairs)
     weights = weight_layout(case, case.filters, case.channels, target)
     vectors = max(weights.blocks)
     channels = min(GRADIENT_CHANNELS[target.registers][vectors], case.channels)

@@ -141,9 +141,8 @@ def backward_choice(
     conv: Conv, input_shape: tuple[int, ...], dtype: str, target: Target
 ) -> FastChoice | None:
     """Return the choice for the gradient with respect to an input of this shape."""
-    offset = tuple(
-        low - (taps - 1) for (low, _), taps in zip(conv.padding, conv.kernel, strict=True)
-    )
+    axes = zip(conv.padding, conv.kernel, conv.dilation, strict=True)
+    offset = tuple(low - (taps - 1) * apart for (low, _), taps, apart in axes)
     return _choice(conv, conv.filters, input_shape, offset, dtype, target)
 
 
@@ -176,7 +175,7 @@ def gradient_choice(
         return None
     per_tile = 4 * form_named(form).size ** rank * (channels + filters)
     wanted = max(1, min(GRADIENT_BLOCK_BYTES // per_tile, MOST_GRADIENT_TILES))
-    return FastGradientChoice(_tiling(form, forward.tiling.spatial, wanted), forward.offset)
+    return FastGradientChoice(_tiling(replace(forward.tiling, form=form), wanted), forward.offset)
 
 
 def _sums(form: str, rank: int, channels: int, filters: int) -> int:
@@ -199,8 +198,8 @@ def gradient_tile(blocks: tuple[int, ...], channels: int, target: Target) -> Gra
 
 def gradient_halo(choice: FastGradientChoice) -> tuple[tuple[int, int], ...]:
     """Return the halo that the gradient of the output needs: to the end of the last tiles."""
-    step = choice.tiling.outputs
-    return tuple((0, -(-extent // step) * step - extent) for extent in choice.tiling.spatial)
+    pairs = zip(choice.tiling.spatial, choice.tiling.covered, strict=True)
+    return tuple((0, covered - extent) for extent, covered in pairs)
 
 
 def _choice(  # noqa: PLR0917 - what a convolution consists of
@@ -224,7 +223,7 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
     filters, *spatial = outputs
     rank = len(spatial)
     wanted = _block_tiles(form, rank, channels, filters)
-    tiling = _tiling(form, tuple(spatial), wanted)
+    tiling = _tiling(Tiling(form, tuple(spatial), dilation=conv.dilation), wanted)
     lanes = lanes_for(filters, dtype, target)
     product = _product(tiling.block, -(-filters // lanes), lanes, target)
     return FastChoice(tiling, product, offset)
@@ -235,7 +234,9 @@ def form_signature(
 ) -> str:
     """Return what the choice of a form depends on besides the target, as a text."""
     filters, *spatial = outputs
-    return f"form {channels}>{filters} {spatial} kernel {list(conv.kernel)} from {list(offset)}"
+    apart = "" if max(conv.dilation, default=1) == 1 else f", {list(conv.dilation)} apart"
+    kernel = f"kernel {list(conv.kernel)}{apart} from {list(offset)}"
+    return f"form {channels}>{filters} {spatial} {kernel}"
 
 
 def form_costs(  # noqa: PLR0917 - what a convolution consists of
@@ -257,10 +258,11 @@ def form_costs(  # noqa: PLR0917 - what a convolution consists of
         and rank in {1, 2}
         and conv.kernel == (taps,) * rank
         and conv.stride == (1,) * rank
-        and conv.dilation == (1,) * rank
         and conv.groups == 1
         and min(channels, filters) >= LEAST_CHANNELS
-        and all(0 <= -o < taps for o in offset)
+        and all(
+            0 <= -o <= (taps - 1) * apart for o, apart in zip(offset, conv.dilation, strict=True)
+        )
     )
     if not applies:
         return None
@@ -268,7 +270,8 @@ def form_costs(  # noqa: PLR0917 - what a convolution consists of
     vectors = -(-filters // lanes)
     direct = math.prod(spatial) * taps**rank * channels * vectors
     return {DIRECT: float(direct)} | {
-        name: _cost(name, tuple(spatial), channels, vectors, lanes) for name in forms
+        name: _cost(Tiling(name, tuple(spatial), dilation=conv.dilation), channels, vectors, lanes)
+        for name in forms
     }
 
 
@@ -290,11 +293,11 @@ def _serves(name: str, taps: int, rank: int, channels: int) -> bool:
     return rank == 1 or channels <= MOST_CHANNELS.get(name, channels)
 
 
-def _cost(name: str, spatial: tuple[int, ...], channels: int, vectors: int, lanes: int) -> float:
+def _cost(tiling: Tiling, channels: int, vectors: int, lanes: int) -> float:
     """Return the cycles that a sample takes."""
-    form = form_named(name)
-    rank = len(spatial)
-    tiles = math.prod(-(-extent // form.outputs) for extent in spatial)
+    form = form_named(tiling.form)
+    rank = len(tiling.spatial)
+    tiles = math.prod(tiling.tiles)
     positions = int(form.size**rank)
     weights = positions * channels * vectors
     reading = _memory(4 * weights * lanes).cycles / SAMPLES
@@ -325,15 +328,16 @@ def _block_tiles(form: str, rank: int, channels: int, filters: int) -> int:
     return max(least, min(BLOCK_BYTES // per_tile, MOST_TILES))
 
 
-def _tiling(form: str, spatial: tuple[int, ...], wanted: int) -> Tiling:
-    """Return blocks of about so many tiles, as equal as the grid allows."""
-    rows, columns = Tiling(form, spatial).tiles
+def _tiling(tiling: Tiling, wanted: int) -> Tiling:
+    """Return a tiling with blocks of about so many tiles, as equal as the grid allows."""
+    rows, columns = tiling.tiles
     if columns >= wanted:
-        return Tiling(form, spatial, columns=_part(columns, wanted))
+        return replace(tiling, samples=1, rows=1, columns=_part(columns, wanted))
     if rows * columns >= wanted:
-        return Tiling(form, spatial, rows=_part(rows, wanted // columns), columns=columns)
+        rows = _part(rows, wanted // columns)
+        return replace(tiling, samples=1, rows=rows, columns=columns)
     samples = max(1, wanted // (rows * columns))
-    return Tiling(form, spatial, samples=samples, rows=rows, columns=columns)
+    return replace(tiling, samples=samples, rows=rows, columns=columns)
 
 
 def _part(count: int, wanted: int) -> int:

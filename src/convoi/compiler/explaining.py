@@ -253,7 +253,6 @@ class _Explainer:
             (self.dtype != "float32", f"{self.dtype}"),
             (conv.groups > 1, "groups"),
             (any(s != 1 for s in conv.stride), "a stride"),
-            (any(d != 1 for d in conv.dilation), "a dilation"),
             (min(channels, outputs[0]) < LEAST_CHANNELS, f"fewer than {LEAST_CHANNELS} channels"),
         )
         return next((f"direct for {why}" for applies, why in checks if applies), "")

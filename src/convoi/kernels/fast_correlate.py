@@ -270,8 +270,8 @@ class FastCorrelate(Kernel):
 
         def one(place: TilePlace) -> None:
             none = (0,) * rank
-            starts = [tile_start(f, t, place, form.outputs, none) for t in layouts]
-            validity = Validity(f, self.tiling, place, layout.spatial)
+            starts = [tile_start(f, t, place, self.tiling, none) for t in layouts]
+            validity = Validity(f, self.tiling, place)
 
             def channels(k: Index, _: object) -> None:
                 base = f.at(products, f.add(f.mul(place.number, tile_stride(layout)), k), element)
@@ -304,7 +304,7 @@ class FastCorrelate(Kernel):
         """Emit the epilogue, the stores and the sums, for the positions that are on the grid."""
         layouts = (*self.tensors, self.y)
         form = form_named(self.tiling.form)
-        offsets = [grid_offsets(layout, form.outputs) for layout in layouts]
+        offsets = [grid_offsets(layout, form.outputs, self.tiling) for layout in layouts]
 
         def store(where: Place) -> Value:
             value = values[where]
@@ -319,15 +319,11 @@ class FastCorrelate(Kernel):
             f.store(value, at[-1])
             return value
 
-        groups: dict[str, tuple[Value | bool, list[Place]]] = {}
+        groups: dict[tuple[int | None, ...], list[Place]] = {}
         for where in sorted(values):
-            condition = validity.condition(where)
-            key = condition.text if isinstance(condition, Value) else str(condition)
-            if isinstance(condition, Value):
-                beyond = tuple(p >= r for p, r in zip(where, validity.rest, strict=True))
-                key = str(beyond)
-            groups.setdefault(key, (condition, []))[1].append(where)
-        for condition, wheres in groups.values():
+            groups.setdefault(validity.bounds(where), []).append(where)
+        for bounds, wheres in groups.items():
+            condition = validity.condition(bounds)
             if isinstance(condition, Value):
                 with f.when(condition):
                     add_stored([store(where) for where in wheres])

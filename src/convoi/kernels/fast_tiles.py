@@ -4,6 +4,10 @@ A tile is the m x m outputs (or m of a run) that one product in the transformed 
 the (m + r - 1) x (m + r - 1) inputs under them, for r taps along each axis. Some tiles are a block:
 their transforms are kept in scratch memory while their products are summed, a plane of vectors per
 transformed position.
+
+Taps that lie d positions apart see every d-th position only. Their outputs are d grids, each of
+which is cut into tiles by itself: tile number t along an axis begins at position t % d of the
+t // d-th stretch of m d outputs, and its outputs lie d apart.
 """
 
 from __future__ import annotations
@@ -12,7 +16,6 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convoi.codegen.types import Index, Value
 from convoi.kernels.forms import form_named
 from convoi.runtime.buffers import ALIGNMENT
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from convoi.codegen.builder import Function
+    from convoi.codegen.types import Index, Value
     from convoi.kernels.layout import Layout
     from convoi.kernels.sharing import Bounds
     from convoi.kernels.transforms import Place, Transform
@@ -43,6 +47,8 @@ class Tiling:
     rows: int = 1
     columns: int = 1
     """Tiles of a block along the last two axes."""
+    dilation: tuple[int, ...] = ()
+    """Positions from one tap to the next along each axis; empty: 1."""
 
     @property
     def outputs(self) -> int:
@@ -50,9 +56,21 @@ class Tiling:
         return form_named(self.form).outputs
 
     @property
+    def apart(self) -> tuple[int, ...]:
+        """How far the positions of a tile are apart along each axis."""
+        return self.dilation or (1,) * len(self.spatial)
+
+    @property
+    def covered(self) -> tuple[int, ...]:
+        """Positions that the tiles cover along each axis: all, and those that fill up the last."""
+        stretches = [self.outputs * apart for apart in self.apart]
+        pairs = zip(self.spatial, stretches, strict=True)
+        return tuple(-(-extent // stretch) * stretch for extent, stretch in pairs)
+
+    @property
     def tiles(self) -> tuple[int, int]:
         """Rows and columns of tiles of a sample."""
-        per_axis = [-(-extent // self.outputs) for extent in self.spatial]
+        per_axis = [covered // self.outputs for covered in self.covered]
         return (1, per_axis[0]) if len(per_axis) == 1 else (per_axis[0], per_axis[1])
 
     @property
@@ -89,11 +107,21 @@ class Tiling:
     def reach(self, offset: Sequence[int], extents: Sequence[int]) -> tuple[tuple[int, int], ...]:
         """Return the halo that the input needs, whose position ``offset`` meets output 0."""
         found = []
-        for start, extent, output in zip(offset, extents, self.spatial, strict=True):
-            tiles = -(-output // self.outputs)
-            last = self.outputs * tiles + form_named(self.form).taps - 2 + start
+        taps = form_named(self.form).taps
+        axes = zip(offset, extents, self.covered, self.apart, strict=True)
+        for start, extent, covered, apart in axes:
+            last = covered - 1 + (taps - 1) * apart + start
             found.append((max(0, -start), max(0, last - (extent - 1))))
         return tuple(found)
+
+    def first(self, f: Function, number: Index, axis: int) -> Index:
+        """Return the first position of a tile, given by its number along an axis."""
+        apart = self.apart[axis]
+        if apart == 1:
+            return f.mul(number, self.outputs)
+        stretch = _quotient(f, number, apart)
+        within = f.sub(number, f.mul(stretch, apart))
+        return f.add(f.mul(stretch, self.outputs * apart), within)
 
 
 def tile_stride(layout: Layout) -> int:
@@ -129,6 +157,10 @@ class TilePlace:
     sample: Index
     row: Index
     column: Index
+
+    def numbers(self, rank: int) -> tuple[Index, ...]:
+        """Return the tile's number along each axis of a grid."""
+        return (self.row, self.column)[-rank:]
 
 
 class BlockWalk:
@@ -253,9 +285,10 @@ def each_run(f: Function, count: Index, most: int, body: Callable[[Index, int], 
         start = end
 
 
-def grid_offsets(layout: Layout, size: int) -> dict[Place, int]:
-    """Return the elements from the first position of a square (or run) to each of its positions."""
-    strides = layout.axis_strides
+def grid_offsets(layout: Layout, size: int, tiling: Tiling) -> dict[Place, int]:
+    """Return the elements from the first position of a tile to each of so many along each axis."""
+    pairs = zip(layout.axis_strides, tiling.apart, strict=True)
+    strides = [stride * apart for stride, apart in pairs]
     return {
         place: sum(p * stride for p, stride in zip(place, strides, strict=True))
         for place in itertools.product(range(size), repeat=len(strides))
@@ -263,15 +296,14 @@ def grid_offsets(layout: Layout, size: int) -> dict[Place, int]:
 
 
 def tile_start(
-    f: Function, layout: Layout, place: TilePlace, step: int, offset: Sequence[int]
+    f: Function, layout: Layout, place: TilePlace, tiling: Tiling, offset: Sequence[int]
 ) -> Index:
     """Return the element at which a tile begins in an activation."""
     strides = layout.axis_strides
     start = layout.origin + sum(o * s for o, s in zip(offset, strides, strict=True))
     found = f.add(start, f.mul(place.sample, layout.size))
-    found = f.add(found, f.mul(place.column, step * strides[-1]))
-    if len(strides) > 1:
-        found = f.add(found, f.mul(place.row, step * strides[-2]))
+    for axis, number in enumerate(place.numbers(len(strides))):
+        found = f.add(found, f.mul(tiling.first(f, number, axis), strides[axis]))
     return found
 
 
@@ -344,11 +376,11 @@ def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to
     """
     f = walk.f
     memory, plane = scratch
-    offsets = grid_offsets(layout, transform.inputs)
+    offsets = grid_offsets(layout, transform.inputs, walk.tiling)
     vector = layout.vector
 
     def one(place: TilePlace) -> None:
-        start = tile_start(f, layout, place, walk.tiling.outputs, offset)
+        start = tile_start(f, layout, place, walk.tiling, offset)
 
         def channels(c: Index, _: object) -> None:
             base = f.at(pointer, f.add(start, c), layout.element)
@@ -370,33 +402,46 @@ def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to
 class Validity:
     """Which positions of a tile lie on the grid: all but those of the last tiles."""
 
-    def __init__(
-        self, f: Function, tiling: Tiling, place: TilePlace, extents: Sequence[int]
-    ) -> None:
+    def __init__(self, f: Function, tiling: Tiling, place: TilePlace) -> None:
         self.f = f
-        self.rest = [extent % tiling.outputs or tiling.outputs for extent in extents]
-        numbers = (place.row, place.column)[-len(extents) :]
-        self.inside = [
-            f.compare("slt", number, -(-extent // tiling.outputs) - 1)
-            if isinstance(number, Value)
-            else None
-            for number, extent in zip(numbers, extents, strict=True)
-        ]
-        self.last = [
-            number == -(-extent // tiling.outputs) - 1 if isinstance(number, int) else None
-            for number, extent in zip(numbers, extents, strict=True)
+        numbers = place.numbers(len(tiling.spatial))
+        self.firsts = [tiling.first(f, number, axis) for axis, number in enumerate(numbers)]
+        self.limits = [
+            [_limit(tiling, axis, p) for p in range(tiling.outputs)] for axis in range(len(numbers))
         ]
 
-    def condition(self, where: Place) -> Value | bool:
-        """Return whether a position lies on the grid: known, or a value."""
+    def bounds(self, where: Place) -> tuple[int | None, ...]:
+        """Return what the tile's first position has to be below for a position to be on the grid.
+
+        None along an axis: whatever it is.
+        """
+        return tuple(limits[p] for limits, p in zip(self.limits, where, strict=True))
+
+    def condition(self, bounds: tuple[int | None, ...]) -> Value | bool:
+        """Return whether the tile's first position is below bounds: known, or a value."""
+        f = self.f
         found: Value | None = None
-        for axis, position in enumerate(where):
-            if position < self.rest[axis]:
+        for first, bound in zip(self.firsts, bounds, strict=True):
+            if bound is None:
                 continue
-            inside = self.inside[axis]
-            if inside is None:
-                if self.last[axis]:
+            if isinstance(first, int) or bound <= 0:
+                if bound <= 0 or not isinstance(first, int) or first >= bound:
                     return False
                 continue
-            found = inside if found is None else self.f.integer("and", found, inside)
+            inside = f.compare("slt", first, bound)
+            found = inside if found is None else f.integer("and", found, inside)
         return True if found is None else found
+
+
+def _limit(tiling: Tiling, axis: int, position: int) -> int | None:
+    """Return what the first position of a tile has to be below for one of its positions to count.
+
+    None: it always does.
+    """
+    extent, apart = tiling.spatial[axis], tiling.apart[axis]
+    last = tiling.covered[axis] - tiling.outputs * apart
+    limit = extent - position * apart
+    if last + apart - 1 < limit:
+        return None
+    # Where no tile of the last stretch has it, all others do: their positions have one limit.
+    return max(last, limit)
