@@ -255,6 +255,8 @@ def test_nothing_is_written_outside_of_buffers(fences, name: str) -> None:
         ((64, 14, 14), same_conv(64, (3, 3), dilation=(1, 6)), None),
         ((64, 14, 14), same_conv(64, (3, 3), groups=2), None),
         ((64, 14, 14), same_conv(64, (3, 5)), None),
+        ((64, 17, 17), same_conv(64, (1, 7)), "DFT(18,7)"),
+        ((64, 17, 17), same_conv(64, (3, 1)), "F(6,3)"),
         ((64, 14, 14), same_conv(64, (7, 7)), "DFT(10,7)"),
         ((64, 28, 28), same_conv(64, (11, 11)), "DFT(6,11)"),
         ((64, 28, 28), same_conv(64, (14, 14)), None),

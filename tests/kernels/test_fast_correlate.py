@@ -63,10 +63,12 @@ class Case:
     samples: int = 1
     flip: bool = False
     dilation: tuple[int, ...] = ()
+    plain: tuple[bool, ...] = ()
 
     def __str__(self) -> str:
         words = f"{self.form}-{self.channels}-{self.filters}-{self.spatial}-{self.block}"
         apart = f"-d{self.dilation}" if self.dilation else ""
+        apart += "-".join(["", *(str(axis) for axis, one in enumerate(self.plain) if one)])
         last = f"-n{self.samples}{'-flip' if self.flip else ''}{apart}"
         return f"{words}-{self.vectors}x{self.tiles}{last}"
 
@@ -75,13 +77,19 @@ class Case:
         return len(self.spatial)
 
     @property
+    def fast_rank(self) -> int:
+        """Axes along which there are taps."""
+        return self.rank - sum(self.plain)
+
+    @property
     def taps(self) -> int:
         return form_named(self.form).taps
 
     @property
     def conv(self) -> ops.Conv:
         ones = (1,) * self.rank
-        kernel, apart = (self.taps,) * self.rank, self.dilation or ones
+        apart, plain = self.dilation or ones, self.plain or (False,) * self.rank
+        kernel = tuple(1 if one else self.taps for one in plain)
         return ops.Conv(self.filters, kernel, ones, self.padding, apart, 1, False, self.flip)
 
     @property
@@ -91,7 +99,7 @@ class Case:
     def tiling(self, spatial: tuple[int, ...]) -> Tiling:
         """Return the tiling of a grid of outputs; a block is no larger than the grid."""
         samples, rows, columns = self.block
-        whole = Tiling(self.form, spatial, dilation=self.dilation)
+        whole = Tiling(self.form, spatial, dilation=self.dilation, plain=self.plain)
         all_rows, all_columns = whole.tiles
         rows, columns = min(rows, all_rows), min(columns, all_columns)
         return replace(whole, samples=samples, rows=rows, columns=columns)
@@ -135,6 +143,12 @@ CASES = [
     Case("F(6,3)", 16, 33, (61,), ((8, 8),), (1, 1, 3), 2, 3, samples=2, dilation=(8,)),
     Case("F(8,3)", 17, 16, (30,), ((0, 3),), (2, 1, 4), 1, 5, 5, flip=True, dilation=(3,)),
     Case("DFT(9,8)", 8, 16, (47,), ((14, 0),), (1, 1, 2), 1, 4, samples=2, dilation=(2,)),
+    Case("F(4,3)", 16, 17, (5, 11), ((0, 0), (1, 1)), (1, 2, 3), 1, 4, 2, plain=(True, False)),
+    Case("F(6,3)", 17, 16, (11, 5), ((2, 1), (0, 0)), (1, 2, 2), 1, 4, 2, True, (), (False, True)),
+    Case("DFT(9,8)", 8, 16, (6, 23), ((0, 0), (3, 4)), (4, 6, 3), 1, 4, 5, plain=(True, False)),
+    Case(
+        "F(2,5)", 8, 33, (13, 7), ((4, 4), (0, 0)), (1, 3, 4), 2, 4, 2, False, (2, 3), (False, True)
+    ),
 ]
 TARGETS = pytest.mark.parametrize("cpu", ALL_TARGETS)
 EACH_CASE = pytest.mark.parametrize("case", CASES, ids=str)
@@ -148,7 +162,7 @@ def weight_layout(case: Case, outputs: int, inputs: int, target) -> WeightLayout
     lanes = choose.lanes_for(outputs, "float32", target)
     vectors = -(-outputs // lanes)
     blocks = choose.blocks_for(vectors, min(case.vectors, vectors))
-    return WeightLayout(outputs, inputs, case.taps**case.rank, 1, lanes, blocks)
+    return WeightLayout(outputs, inputs, math.prod(case.conv.kernel), 1, lanes, blocks)
 
 
 def examples(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -186,8 +200,8 @@ def packed(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
 
 def transformed(weight, indices, weights: WeightLayout, case: Case, target, *, turned):
     """Return U as the kernel computes it."""
-    kernel = FastWeights(weights, case.form, case.rank, "float32", turned)
-    u, behind = guarded(transformed_size(weights, case.form, case.rank))
+    kernel = FastWeights(weights, case.form, case.fast_rank, "float32", turned)
+    u, behind = guarded(transformed_size(weights, case.form, case.fast_rank))
     call_kernel(kernel, [packed(weight, indices), u], count=weights.inputs, target=target)
     assert np.isnan(behind).all()
     return u
@@ -253,8 +267,8 @@ def fused_inputs(case: Case, n: int) -> tuple[np.ndarray, np.ndarray]:
 def backward(case: Case, dy, weight, target) -> np.ndarray:
     """Return the kernel's gradient with respect to the input."""
     tiling = case.tiling(case.spatial)
-    axes = zip(case.padding, tiling.apart, strict=True)
-    offset = tuple(low - (case.taps - 1) * apart for (low, _), apart in axes)
+    axes = zip(case.padding, case.conv.kernel, tiling.apart, strict=True)
+    offset = tuple(low - (taps - 1) * apart for (low, _), taps, apart in axes)
     weights = weight_layout(case, case.channels, case.filters, target)
     indices = weights.backward_indices()
     u = transformed(weight, indices, weights, case, target, turned=not case.flip)
@@ -285,7 +299,7 @@ def weight_gradient(case: Case, chunks, target) -> np.ndarray:
         offset,
         GradientTile(vectors, channels, 1),
     )
-    size = transformed_size(weights, case.form, case.rank)
+    size = transformed_size(weights, case.form, case.fast_rank)
     sums, behind_sums = guarded(len(chunks) * size)
     for chunk, calls in enumerate(chunks):
         for call, (x, dy) in enumerate(calls):
@@ -299,7 +313,7 @@ def weight_gradient(case: Case, chunks, target) -> np.ndarray:
             call_kernel(kernel, buffers, count=len(x), fresh=call == 0, target=target)
             assert np.isnan(behind).all()
     assert np.isnan(behind_sums).all()
-    finish = FastGradientFinish(weights, case.form, case.rank, "float32", case.flip)
+    finish = FastGradientFinish(weights, case.form, case.fast_rank, "float32", case.flip)
     dw, behind = guarded(weights.size)
     counted = np.array([len(chunks)])
     call_kernel(finish, [sums, counted, dw], count=case.channels, target=target)
@@ -376,7 +390,7 @@ def test_weights_packed_on_the_host_are_those_of_the_kernel(case: Case) -> None:
     _, weight, _ = examples(case)
     weights = weight_layout(case, case.filters, case.channels, target)
     indices = weights.forward_indices()
-    matrix = form_named(case.form).weight_matrix(case.rank)
+    matrix = form_named(case.form).weight_matrix(case.fast_rank)
     packing = FastPacking(
         "u",
         "weight",

@@ -28,6 +28,8 @@ from convoi.kernels.weight_gradient import GradientTile
 from convoi.kernels.winograd_forms import WINOGRAD_FORMS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convoi.codegen.target import Target
     from convoi.kernels.transforms import Form
     from convoi.ops import Conv
@@ -163,7 +165,7 @@ def gradient_choice(
         return None
     if tuned.chosen(gradient_signature(conv, input_shape, forward.tiling.form)) == DIRECT:
         return None
-    channels, filters, rank = input_shape[0], conv.filters, len(forward.tiling.spatial)
+    channels, filters, rank = input_shape[0], conv.filters, len(forward.tiling.axes)
     form = forward.tiling.form
     if _sums(form, rank, channels, filters) > MOST_GRADIENT_BYTES:
         outputs = conv.infer_shape(input_shape)
@@ -221,9 +223,8 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
     if form == DIRECT:
         return None
     filters, *spatial = outputs
-    rank = len(spatial)
-    wanted = _block_tiles(form, rank, channels, filters)
-    tiling = _tiling(Tiling(form, tuple(spatial), dilation=conv.dilation), wanted)
+    whole = _uncut(form, spatial, conv)
+    tiling = _tiling(whole, _block_tiles(form, len(whole.axes), channels, filters))
     lanes = lanes_for(filters, dtype, target)
     product = _product(tiling.block, -(-filters // lanes), lanes, target)
     return FastChoice(tiling, product, offset)
@@ -249,19 +250,20 @@ def form_costs(  # noqa: PLR0917 - what a convolution consists of
 ) -> dict[str, float] | None:
     """Return the cycles that a sample takes directly and by each form, None if no form serves."""
     filters, *spatial = outputs
-    rank = len(spatial)
-    taps = conv.kernel[0] if conv.kernel else 1
+    taps = max(conv.kernel, default=1)
+    rank = sum(extent > 1 for extent in conv.kernel)
     forms = _forms(taps, rank, channels)
     applies = (
         bool(forms)
         and dtype == "float32"
-        and rank in {1, 2}
-        and conv.kernel == (taps,) * rank
-        and conv.stride == (1,) * rank
+        and len(spatial) in {1, 2}
+        and set(conv.kernel) <= {1, taps}
+        and set(conv.stride) == {1}
         and conv.groups == 1
         and min(channels, filters) >= LEAST_CHANNELS
         and all(
-            0 <= -o <= (taps - 1) * apart for o, apart in zip(offset, conv.dilation, strict=True)
+            0 <= -o <= (extent - 1) * apart
+            for o, extent, apart in zip(offset, conv.kernel, conv.dilation, strict=True)
         )
     )
     if not applies:
@@ -270,8 +272,7 @@ def form_costs(  # noqa: PLR0917 - what a convolution consists of
     vectors = -(-filters // lanes)
     direct = math.prod(spatial) * taps**rank * channels * vectors
     return {DIRECT: float(direct)} | {
-        name: _cost(Tiling(name, tuple(spatial), dilation=conv.dilation), channels, vectors, lanes)
-        for name in forms
+        name: _cost(_uncut(name, spatial, conv), channels, vectors, lanes) for name in forms
     }
 
 
@@ -296,7 +297,7 @@ def _serves(name: str, taps: int, rank: int, channels: int) -> bool:
 def _cost(tiling: Tiling, channels: int, vectors: int, lanes: int) -> float:
     """Return the cycles that a sample takes."""
     form = form_named(tiling.form)
-    rank = len(tiling.spatial)
+    rank = len(tiling.axes)
     tiles = math.prod(tiling.tiles)
     positions = int(form.size**rank)
     weights = positions * channels * vectors
@@ -326,6 +327,12 @@ def _block_tiles(form: str, rank: int, channels: int, filters: int) -> int:
     per_tile = 4 * positions * (channels + filters)
     least = _memory(4 * positions * channels * filters).tiles
     return max(least, min(BLOCK_BYTES // per_tile, MOST_TILES))
+
+
+def _uncut(form: str, spatial: Sequence[int], conv: Conv) -> Tiling:
+    """Return the tiles of a form, a block each."""
+    plain = tuple(extent == 1 for extent in conv.kernel)
+    return Tiling(form, tuple(spatial), dilation=conv.dilation, plain=plain)
 
 
 def _tiling(tiling: Tiling, wanted: int) -> Tiling:

@@ -148,7 +148,7 @@ def _transformed(
     backward: bool,
 ) -> tuple[Operand, tuple[str, ...]]:
     """Return the transformed weights, and the step that makes them if there is one."""
-    form, rank = choice.tiling.form, len(choice.tiling.spatial)
+    form, rank = choice.tiling.form, len(choice.tiling.axes)
     indices = layout.backward_indices() if backward else layout.forward_indices()
     word = "backward" if backward else "forward"
     name = f"{weight} transformed {word}"
@@ -184,7 +184,7 @@ def _weight_gradient(
     x, dy = task.node.inputs
     weight = selection.gradient_of[task.output]
     layout = selection.weight_layouts[weight]
-    form, rank = choice.tiling.form, len(choice.tiling.spatial)
+    form, rank = choice.tiling.form, len(choice.tiling.axes)
     kernel = FastWeightGradient(
         selection.layout(x),
         selection.layout(dy),

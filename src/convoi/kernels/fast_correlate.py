@@ -259,8 +259,7 @@ class FastCorrelate(Kernel):
         element, vector = layout.element, layout.vector
         plane = self.tiling.plane(layout)
         layouts = (*self.tensors, layout)
-        rank = len(layout.spatial)
-        places = list(itertools.product(range(form.size), repeat=rank))
+        places = self.tiling.places(form.size)
         begin: Index = 0
         end: Index = layout.stride
         if some is not None:
@@ -269,7 +268,7 @@ class FastCorrelate(Kernel):
             begin, end = (f.minimum(f.mul(b, width), layout.stride) for b in some)
 
         def one(place: TilePlace) -> None:
-            none = (0,) * rank
+            none = (0,) * len(layout.spatial)
             starts = [tile_start(f, t, place, self.tiling, none) for t in layouts]
             validity = Validity(f, self.tiling, place)
 
@@ -279,7 +278,7 @@ class FastCorrelate(Kernel):
                     where: f.load(f.at(base, number * plane, element), vector)
                     for number, where in enumerate(places)
                 }
-                for axis in range(rank):
+                for axis in self.tiling.axes:
                     values = form.output.along(f, values, axis)
                 shift = None if bias is None else f.load(f.at(bias, k, element), vector)
                 ends = [

@@ -49,6 +49,8 @@ class Tiling:
     """Tiles of a block along the last two axes."""
     dilation: tuple[int, ...] = ()
     """Positions from one tap to the next along each axis; empty: 1."""
+    plain: tuple[bool, ...] = ()
+    """Axes along which the kernel has one tap, and a tile one position; empty: none."""
 
     @property
     def outputs(self) -> int:
@@ -56,21 +58,34 @@ class Tiling:
         return form_named(self.form).outputs
 
     @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes that are transformed."""
+        return tuple(axis for axis, side in enumerate(self.sides) if side > 1)
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Outputs of a tile along each axis."""
+        plain = self.plain or (False,) * len(self.spatial)
+        return tuple(1 if one else self.outputs for one in plain)
+
+    @property
     def apart(self) -> tuple[int, ...]:
         """How far the positions of a tile are apart along each axis."""
-        return self.dilation or (1,) * len(self.spatial)
+        dilation = self.dilation or (1,) * len(self.spatial)
+        return tuple(d if side > 1 else 1 for d, side in zip(dilation, self.sides, strict=True))
 
     @property
     def covered(self) -> tuple[int, ...]:
         """Positions that the tiles cover along each axis: all, and those that fill up the last."""
-        stretches = [self.outputs * apart for apart in self.apart]
+        stretches = [side * apart for side, apart in zip(self.sides, self.apart, strict=True)]
         pairs = zip(self.spatial, stretches, strict=True)
         return tuple(-(-extent // stretch) * stretch for extent, stretch in pairs)
 
     @property
     def tiles(self) -> tuple[int, int]:
         """Rows and columns of tiles of a sample."""
-        per_axis = [covered // self.outputs for covered in self.covered]
+        pairs = zip(self.covered, self.sides, strict=True)
+        per_axis = [covered // side for covered, side in pairs]
         return (1, per_axis[0]) if len(per_axis) == 1 else (per_axis[0], per_axis[1])
 
     @property
@@ -89,7 +104,12 @@ class Tiling:
     @property
     def positions(self) -> int:
         """Transformed positions of a tile."""
-        return int(form_named(self.form).size ** len(self.spatial))
+        return int(form_named(self.form).size ** len(self.axes))
+
+    def places(self, size: int) -> list[Place]:
+        """Return the positions of a square (or run) of some size: one along plain axes."""
+        sides = (range(size if side > 1 else 1) for side in self.sides)
+        return list(itertools.product(*sides))
 
     def plane(self, layout: Layout) -> int:
         """Return the elements from one transformed position to the next in scratch memory.
@@ -107,21 +127,21 @@ class Tiling:
     def reach(self, offset: Sequence[int], extents: Sequence[int]) -> tuple[tuple[int, int], ...]:
         """Return the halo that the input needs, whose position ``offset`` meets output 0."""
         found = []
-        taps = form_named(self.form).taps
-        axes = zip(offset, extents, self.covered, self.apart, strict=True)
-        for start, extent, covered, apart in axes:
-            last = covered - 1 + (taps - 1) * apart + start
+        steps = form_named(self.form).taps - 1
+        axes = zip(offset, extents, self.covered, self.sides, self.apart, strict=True)
+        for start, extent, covered, side, apart in axes:
+            last = covered - 1 + (steps * apart if side > 1 else 0) + start
             found.append((max(0, -start), max(0, last - (extent - 1))))
         return tuple(found)
 
     def first(self, f: Function, number: Index, axis: int) -> Index:
         """Return the first position of a tile, given by its number along an axis."""
-        apart = self.apart[axis]
+        apart, side = self.apart[axis], self.sides[axis]
         if apart == 1:
-            return f.mul(number, self.outputs)
+            return f.mul(number, side)
         stretch = _quotient(f, number, apart)
         within = f.sub(number, f.mul(stretch, apart))
-        return f.add(f.mul(stretch, self.outputs * apart), within)
+        return f.add(f.mul(stretch, side * apart), within)
 
 
 def tile_stride(layout: Layout) -> int:
@@ -291,7 +311,7 @@ def grid_offsets(layout: Layout, size: int, tiling: Tiling) -> dict[Place, int]:
     strides = [stride * apart for stride, apart in pairs]
     return {
         place: sum(p * stride for p, stride in zip(place, strides, strict=True))
-        for place in itertools.product(range(size), repeat=len(strides))
+        for place in tiling.places(size)
     }
 
 
@@ -388,7 +408,7 @@ def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to
                 where: f.load(f.at(base, distance, layout.element), vector)
                 for where, distance in offsets.items()
             }
-            for axis in range(len(layout.spatial)):
+            for axis in walk.tiling.axes:
                 values = transform.along(f, values, axis)
             to = f.at(memory, f.add(f.mul(place.number, tile_stride(layout)), c), layout.element)
             for number, where in enumerate(sorted(values)):
@@ -407,7 +427,7 @@ class Validity:
         numbers = place.numbers(len(tiling.spatial))
         self.firsts = [tiling.first(f, number, axis) for axis, number in enumerate(numbers)]
         self.limits = [
-            [_limit(tiling, axis, p) for p in range(tiling.outputs)] for axis in range(len(numbers))
+            [_limit(tiling, axis, p) for p in range(side)] for axis, side in enumerate(tiling.sides)
         ]
 
     def bounds(self, where: Place) -> tuple[int | None, ...]:
@@ -439,7 +459,7 @@ def _limit(tiling: Tiling, axis: int, position: int) -> int | None:
     None: it always does.
     """
     extent, apart = tiling.spatial[axis], tiling.apart[axis]
-    last = tiling.covered[axis] - tiling.outputs * apart
+    last = tiling.covered[axis] - tiling.sides[axis] * apart
     limit = extent - position * apart
     if last + apart - 1 < limit:
         return None
