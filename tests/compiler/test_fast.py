@@ -64,18 +64,23 @@ def kernels(graph: Graph, *, dtype: str = "float32", fast: bool = True) -> set[s
     return {call.kernel for call in calls}
 
 
-def residual(shape: tuple[int, ...], filters: int, taps: int, *, flip: bool) -> Graph:
+def residual(
+    shape: tuple[int, ...], filters: int, taps: int | tuple[int, ...], *, flip: bool, dilation=1
+) -> Graph:
     """Return a network whose convolutions have epilogues of all kinds, without kinks."""
     rank = len(shape) - 1
-    kernel = (taps,) * rank
-    uneven = tuple((taps // 2, taps - 2 - axis) for axis in range(rank))
+    kernel = taps if isinstance(taps, tuple) else (taps,) * rank
+    whole = tuple(((k - 1) * dilation // 2,) * 2 for k in kernel)
+    uneven = tuple((k // 2, max(0, k - 2 - axis)) for axis, k in enumerate(kernel))
+    options = {"flip": flip, "dilation": dilation}
     build = Builder.for_network(shape)
-    value = build.layer("first", same_conv(filters, kernel, flip=flip), INPUT)
+    value = build.layer("first", conv(filters, kernel, padding=whole, **options), INPUT)
     value = shortcut = build.layer("gelu", ops.GELU(), value)
-    value = build.layer("second", same_conv(filters, kernel, flip=flip, bias=False), value)
+    plain = conv(filters, kernel, padding=whole, bias=False, **options)
+    value = build.layer("second", plain, value)
     value = build.layer("sum", ops.Add(), value, shortcut)
     value = build.layer("tanh", ops.Tanh(), value)
-    value = build.layer("uneven", conv(20, kernel, padding=uneven, flip=flip), value)
+    value = build.layer("uneven", conv(20, kernel, padding=uneven, **options), value)
     value = build.layer("flat", ops.Flatten(), value)
     return build.finish(build.layer("dense", ops.Dense(5), value))
 
@@ -90,6 +95,10 @@ NETWORKS = {
     "9x8, 5 taps": residual((16, 9, 8), 17, 5, flip=True),
     "23, 5 taps": residual((20, 23), 16, 5, flip=False),
     "29, 11 taps": residual((8, 29), 16, 11, flip=True),
+    "17x14, dilated": residual((16, 17, 14), 20, 3, flip=False, dilation=2),
+    "90, dilated": residual((16, 90), 17, 3, flip=True, dilation=8),
+    "9x15, 1x7": residual((16, 9, 15), 20, (1, 7), flip=True),
+    "18x5, 3x1": residual((17, 18, 5), 16, (3, 1), flip=False),
 }
 EACH_NETWORK = pytest.mark.parametrize("name", NETWORKS)
 CPUS_IN_TURN = dict(zip(NETWORKS, itertools.cycle(ALL_TARGETS), strict=False))
@@ -116,7 +125,10 @@ def test_programs_are_as_near_to_the_definition_as_promised(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["8x8", "31", "9x8, 5 taps", "29, 11 taps"])
+@pytest.mark.parametrize(
+    "name",
+    ["8x8", "31", "9x8, 5 taps", "29, 11 taps", "17x14, dilated", "90, dilated", "9x15, 1x7"],
+)
 def test_all_three_passes_use_them(name: str) -> None:
     used = {kernel for kernel in kernels(NETWORKS[name]) if kernel.startswith("Fast")}
     assert used == {
@@ -206,7 +218,11 @@ def fences(monkeypatch) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "name", ["9x11", "4x4", "6x13, few channels", "31", "23, 5 taps", "29, 11 taps"]
+    "name",
+    [
+        *("9x11", "4x4", "6x13, few channels", "31", "23, 5 taps", "29, 11 taps"),
+        *("17x14, dilated", "90, dilated", "18x5, 3x1"),
+    ],
 )
 def test_nothing_is_written_outside_of_buffers(fences, name: str) -> None:
     graph, loss = NETWORKS[name], ops.CrossEntropy()

@@ -200,6 +200,14 @@ def test_a_value_may_have_several_names_behind_a_batch_norm() -> None:
     check_against_definition(graph, ops.MeanSquaredError(), n=21)
 
 
+def test_groups_of_few_channels_are_convolved_forward_and_backward() -> None:
+    graph = network(
+        (32, 6, 5), conv(32, (3, 3), groups=8, padding=((1, 1), (1, 1))), ops.BatchNorm(),
+        conv(64, (3, 3), groups=16), ops.Flatten(), ops.Dense(2),
+    )  # fmt: skip
+    check_against_definition(graph, ops.MeanSquaredError(), n=7)
+
+
 def check_against_definition(graph: Graph, loss: ops.Loss, n: int = 5) -> None:
     parameters, inputs = example(graph, loss, n)
     want = expected_training(graph, loss, inputs, parameters)

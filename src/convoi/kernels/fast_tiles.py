@@ -60,19 +60,23 @@ class Tiling:
     @property
     def axes(self) -> tuple[int, ...]:
         """The axes that are transformed."""
-        return tuple(axis for axis, side in enumerate(self.sides) if side > 1)
+        rank = len(self.spatial)
+        return tuple(axis for axis in range(rank) if not (self.plain and self.plain[axis]))
 
     @property
     def sides(self) -> tuple[int, ...]:
         """Outputs of a tile along each axis."""
-        plain = self.plain or (False,) * len(self.spatial)
-        return tuple(1 if one else self.outputs for one in plain)
+        return self._along_axes((self.outputs,) * len(self.spatial))
 
     @property
     def apart(self) -> tuple[int, ...]:
         """How far the positions of a tile are apart along each axis."""
-        dilation = self.dilation or (1,) * len(self.spatial)
-        return tuple(d if side > 1 else 1 for d, side in zip(dilation, self.sides, strict=True))
+        return self._along_axes(self.dilation or (1,) * len(self.spatial))
+
+    def _along_axes(self, numbers: Sequence[int]) -> tuple[int, ...]:
+        """Return a number for each axis: 1 for those that are not transformed."""
+        axes = self.axes
+        return tuple(number if axis in axes else 1 for axis, number in enumerate(numbers))
 
     @property
     def covered(self) -> tuple[int, ...]:
@@ -108,8 +112,8 @@ class Tiling:
 
     def places(self, size: int) -> list[Place]:
         """Return the positions of a square (or run) of some size: one along plain axes."""
-        sides = (range(size if side > 1 else 1) for side in self.sides)
-        return list(itertools.product(*sides))
+        sides = self._along_axes((size,) * len(self.spatial))
+        return list(itertools.product(*map(range, sides)))
 
     def plane(self, layout: Layout) -> int:
         """Return the elements from one transformed position to the next in scratch memory.
@@ -127,10 +131,10 @@ class Tiling:
     def reach(self, offset: Sequence[int], extents: Sequence[int]) -> tuple[tuple[int, int], ...]:
         """Return the halo that the input needs, whose position ``offset`` meets output 0."""
         found = []
-        steps = form_named(self.form).taps - 1
-        axes = zip(offset, extents, self.covered, self.sides, self.apart, strict=True)
-        for start, extent, covered, side, apart in axes:
-            last = covered - 1 + (steps * apart if side > 1 else 0) + start
+        taps = self._along_axes((form_named(self.form).taps,) * len(self.spatial))
+        axes = zip(offset, extents, self.covered, taps, self.apart, strict=True)
+        for start, extent, covered, along, apart in axes:
+            last = covered - 1 + (along - 1) * apart + start
             found.append((max(0, -start), max(0, last - (extent - 1))))
         return tuple(found)
 
