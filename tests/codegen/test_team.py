@@ -119,14 +119,39 @@ def test_nothing_is_shared_where_no_call_has_units(pool: Pool) -> None:
     assert len(recorder.calls) == 1
 
 
-def test_sums_over_chunks_and_steps_that_run_once_are_not_shared() -> None:
+def test_sums_over_several_chunks_and_steps_that_run_once_are_not_shared() -> None:
     call = Recorder().kernel("k", units=5)
     once = Segment((call,), 4, extent=Extent.FIXED, units=4)
     summed = Plan((Segment((call,), 1),), MEMORY, Chunking(4, 1))
-    for plan in (summed, Plan((once,), MEMORY, Chunking(None))):
+    for plan, samples in ((summed, 3), (Plan((once,), MEMORY, Chunking(None)), 1)):
         instance = Instance(plan, 2)
-        instance.prepare(1)
+        instance.prepare(samples)
         assert not instance._shared
+    instance = Instance(summed, 2)
+    instance.prepare(1)
+    assert instance._shared
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_take_chunks_of_what_runs_once_between_calls_that_they_share(
+    pool: Pool, threads: int
+) -> None:
+    recorder = Recorder()
+    first, last = (Segment((recorder.kernel(name, units=9),), 1) for name in "ac")
+    once = Segment((recorder.kernel("b"),), 2, extent=Extent.FIXED, units=7)
+    plan = Plan((first, once, last), MEMORY, Chunking(4, 1))
+    instance = Instance(plan, threads)
+    for _ in range(3):
+        recorder.calls.clear()
+        instance.prepare(1)
+        instance.run(pool, {"caller": 0})
+        assert instance._team
+        assert (
+            "".join(call.kernel for call in recorder.calls)
+            == "a" * threads + "bbbb" + "c" * threads
+        )
+        assert units_of(recorder, "a") == units_of(recorder, "c") == list(range(9))
+        assert sorted(call.first for call in recorder.of("b")) == [0, 1, 3, 5]
 
 
 def test_few_samples_of_a_convoy_are_spread_over_the_threads(pool: Pool) -> None:

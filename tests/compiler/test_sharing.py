@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from convoi.compiler import InferenceProgram, memory
-from convoi.graph import INPUT, run
-from convoi.ops import Conv, Dense, GlobalAveragePool, MaxPool, ReLU
+from convoi.compiler import (
+    InferenceProgram,
+    StepSettings,
+    TrainingProgram,
+    UpdateRule,
+    memory,
+    select,
+)
+from convoi.graph import INPUT, TARGET, WEIGHT, run
+from convoi.ops import (
+    GELU,
+    BatchNorm,
+    Conv,
+    Dense,
+    GlobalAveragePool,
+    MaxPool,
+    MeanSquaredError,
+    ReLU,
+)
 from tests.cases import pool
-from tests.compiler.graphs import CPUS, network, on_cpu, relative_error, same_conv
+from tests.compiler.graphs import (
+    CPUS,
+    example,
+    expected_training,
+    network,
+    on_cpu,
+    program_gradients,
+    relative_error,
+    same_conv,
+)
 from tests.strategies import graph_parameters
 
 if TYPE_CHECKING:
@@ -59,6 +85,42 @@ def test_a_layer_is_the_same_however_its_units_are_divided(cpu: Cpu, name: str) 
     assert np.array_equal(found[1][0], found[1][1][:1])
     for outputs in found.values():
         assert all(map(np.array_equal, outputs, found[1]))
+
+
+IN_TRAINING = [
+    "rows of small weights", "blocks of large weights", "1x1", "groups", "depthwise", "one axis",
+    "three axes", "fast, rows of blocks", "fast, blocks of channels", "fast, long",
+]  # fmt: skip
+
+
+@CPUS
+@pytest.mark.parametrize("name", IN_TRAINING)
+def test_a_training_step_of_one_sample_is_the_same_however_it_is_divided(
+    cpu: Cpu, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select, "SHARE_IN_TRAINING", 1)
+    op, shape = LAYERS[name]
+    graph = network(shape, op, GELU(), replace(op, bias=False), BatchNorm(), GlobalAveragePool())
+    loss = MeanSquaredError()
+    parameters, inputs = example(graph, loss, n=3)
+    _, want, _ = expected_training(graph, loss, inputs, parameters)
+    found: dict[int, list[np.ndarray]] = {}
+    with on_cpu(cpu):
+        for threads in (1, 2, 3):
+            program = TrainingProgram(graph, loss, UpdateRule("sgd"), threads=threads)
+            program.load(parameters)
+            results = []
+            for rows in ([0], [0, 1, 2], [2], [1]):
+                arrays = (inputs[name][rows] for name in (TARGET, WEIGHT))
+                step = program.step(inputs[INPUT], rows, *arrays, StepSettings(0.01))
+                assert program._instance._shared is (len(rows) == 1 and threads > 1)
+                results += [step.prediction, np.array(step.loss)]
+            found[threads] = [*results, *program.parameters().values()]
+        program.load(parameters)
+        _, gradients, _ = program_gradients(program, inputs)
+    for results in found.values():
+        assert all(map(np.array_equal, results, found[1]))
+    assert max(relative_error(gradients[n], want[n]) for n in want) < 1e-4
 
 
 @CPUS

@@ -11,7 +11,8 @@ calls of each, and the arguments of each call. The executor is the same for all 
 
 ``fresh`` is 1 for the first convoy of a chunk: sums over the chunk begin there, so no pass is
 needed that clears them. The last two numbers are the units of its work that the kernel does: all.
-Where samples are fewer than threads, these share the units (:mod:`convoi.codegen.team`).
+Where samples are fewer than threads, these share the units (:mod:`convoi.codegen.team`), except in
+segments that run once, whose chunks they take as ever.
 
 No thread has to take part: a thread that finds no chunk left only waits until those that were
 taken are done. So a program finishes even if its workers never wake up, and results do not depend
@@ -28,12 +29,13 @@ from convoi.codegen.run import Run
 from convoi.codegen.team import PROGRESS, Sharing
 from convoi.codegen.types import I32, I64, POINTER, VOID
 from convoi.codegen.waiting import emit_waits, field
-from convoi.runtime.tables import MAX_ARGUMENTS, PROGRAM
+from convoi.runtime.tables import MAX_ARGUMENTS, PROGRAM, SEGMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from convoi.codegen.target import Target
+    from convoi.codegen.types import Index
 
 FLUSH_TO_ZERO_X86 = 0x8040
 FLUSH_TO_ZERO_AARCH64 = 1 << 24
@@ -71,11 +73,22 @@ def _emit_run(module: Module, target: Target) -> None:
     )
     with f.when(shared):
         sharing = Sharing.begin(run, target, program, progress)
-        f.loop(segments, lambda i, _: sharing.segment(i))
+        f.loop(segments, lambda i, _: _segment(run, sharing, i))
     with f.when(f.compare("eq", team, 0)):
         f.loop(segments, lambda i, _: run.segment(i))
     restore()
     f.ret()
+
+
+def _segment(run: Run, sharing: Sharing, number: Index) -> None:
+    """Share the calls of a segment that has stages; take chunks of others, which run once."""
+    f = run.f
+    segment = f.at(run.segments, f.mul(number, SEGMENT.words), I64)
+    stages = field(f, segment, SEGMENT.stages)
+    with f.when(f.compare("ne", stages, 0)):
+        sharing.segment(number)
+    with f.when(f.compare("eq", stages, 0)):
+        run.segment(number)
 
 
 def _flush_denormals(f: Function, target: Target) -> Callable[[], object]:

@@ -51,11 +51,11 @@ def _absorb(selection: Selection, steps: list[Step], step: Step) -> bool:
             continue
         if not isinstance(kernel, Correlate | FastCorrelate) or kernel.sums != NO_SUMS:
             return False
-        if kernel.divided or kernel.y != selection.layout(x.value):
+        if kernel.y != selection.layout(x.value):
             return False
         steps[i] = replace(
             storing,
-            kernel=replace(kernel, sums=EpilogueMoments()),
+            kernel=replace(kernel, sums=EpilogueMoments(), divided=False),
             operands=(*storing.operands, accumulator),
             writes=(*storing.writes, *step.writes),
         )

@@ -76,7 +76,7 @@ class KernelExplanation:
         Convoys of the batch, which threads share; 1 for what runs once.
     parts : int
         Parts that its work for one sample is worth cutting into, for a thread each: in predictions
-        of fewer samples than threads. 1: it is not divided, as nothing is in training.
+        of fewer samples than threads, and in training steps of one sample. 1: it is not divided.
     measured : tuple of str
         What ``convoi tune`` has measured, where it is used: 'form' (of gradients of weights, too),
         'tile', 'convoy', 'cuts' (of a segment that the model would cut). The cost model chose the

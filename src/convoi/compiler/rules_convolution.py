@@ -64,7 +64,7 @@ def forward(selection: Selection, task: Task) -> None:
     layout, tile = _weights(conv, channels, x.layout, y, axes, selection.target)
     selection.weight_layouts[weight] = layout
     packed = selection.packed(weight, "forward", _forward_indices(layout, x))
-    _correlate(selection, task, axes, packed, bias_operands, (conv, layout, tile), backward=False)
+    _correlate(selection, task, axes, packed, bias_operands, (conv, layout, tile))
 
 
 @rule(ConvBackwardData)
@@ -85,7 +85,7 @@ def backward_data(selection: Selection, task: Task) -> None:
     layout, tile = _weights(conv, channels, dy, dx.layout, axes, selection.target)
     indices = _backward_indices(layout, dx)
     packed = selection.packed(weight, "backward", indices, transposed=True)
-    _correlate(selection, task, axes, packed, [], (conv, layout, tile), backward=True)
+    _correlate(selection, task, axes, packed, [], (conv, layout, tile))
 
 
 def _weights(  # noqa: PLR0917 - what they are chosen for
@@ -161,14 +161,13 @@ def _correlate(  # noqa: PLR0917 - the parts of a convolution
     packed: ParameterOperand,
     bias: list[ParameterOperand],
     chosen: tuple[Conv, WeightLayout, CorrelateChoice],
-    *,
-    backward: bool,
 ) -> None:
     """Add the step of a direct kernel."""
     conv, layout, choice = chosen
     y = selection.layout(task.output)
     stores = _Stores.of(selection, task, packed, bias)
     selection.tile_samples = max(selection.tile_samples, choice.tile.samples)
+    in_one_grid = all(len(runs) == 1 for runs in axes)
     kernel = Correlate(
         selection.layout(task.node.inputs[0]),
         y,
@@ -179,7 +178,7 @@ def _correlate(  # noqa: PLR0917 - the parts of a convolution
         bool(bias),
         stores.expression,
         stores.tensors,
-        divided=not backward and selection.divides(y, layout.taps * layout.reduction),
+        divided=in_one_grid and selection.divides(y, layout.taps * layout.reduction),
         values_once=not layout.per_lane
         and choose.loads_values_once(axes, choice, selection.target),
     )
@@ -219,8 +218,17 @@ def backward_weight(selection: Selection, task: Task) -> None:
         if mask is not None:
             operands.append(selection.constant(f"{weight} mask", mask))
         streaming = layout.size * selection.itemsize >= choose.STREAMED_BYTES
+        products = layout.taps * layout.reduction
         kernel = WeightGradient(
-            x.layout, dy.layout, layout, axes, conv.kernel, tile, mask is not None, streaming
+            x.layout,
+            dy.layout,
+            layout,
+            axes,
+            conv.kernel,
+            tile,
+            mask is not None,
+            streaming,
+            divided=not layout.per_lane and selection.divides(dy.layout, products),
         )
     selection.step(task.output, kernel, [*operands, gradient], writes=[task.output])
 

@@ -192,6 +192,7 @@ def _weight_gradient(
         choice.tiling,
         choice.offset,
         gradient_tile(layout.blocks, layout.inputs, selection.target),
+        divided=selection.divides(selection.layout(dy), layout.taps * layout.inputs // 2),
     )
     sums = task.output + SUMS
     size = transformed_size(layout, form, rank) * selection.itemsize

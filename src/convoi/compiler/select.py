@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 SHARE_WORK = 1 << 17
 """Multiply-adds of a sample that are worth a thread: 2 to 4 us, beside a barrier's 0.3."""
+SHARE_IN_TRAINING = 1 << 23
+"""Those of samples that are large enough for batches of one to be usual."""
 Rule = Callable[["Selection", Task], None]
 RULES: dict[type[Operation], Rule] = {}
 """The rule of every operation; files of rules add theirs."""
@@ -94,11 +96,9 @@ class Selection:
         return value
 
     def divides(self, y: Layout, products: int) -> bool:
-        """Tell whether the work on a value of so many products per element is worth sharing.
-
-        Programs of training do not: their batches are large.
-        """
-        return not self.training and y.positions * y.stride * products >= 2 * SHARE_WORK
+        """Tell whether the work on a value of so many products per element is worth sharing."""
+        least = SHARE_IN_TRAINING if self.training else 2 * SHARE_WORK
+        return y.positions * y.stride * products >= least
 
     @property
     def itemsize(self) -> int:

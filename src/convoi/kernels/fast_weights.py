@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from convoi.codegen.builder import Function
+    from convoi.kernels.sharing import Bounds
     from convoi.kernels.transforms import Place
     from convoi.kernels.weight_gradient import GradientTile
     from convoi.kernels.weights import WeightLayout
@@ -204,6 +205,19 @@ class FastWeightGradient(Kernel):
     """Of the outputs: dy."""
     offset: tuple[int, ...]
     tile: GradientTile
+    divided: bool = False
+    """Whether threads may share the products; each transforms all tiles."""
+
+    @property
+    def units(self) -> int:
+        """Transformed positions."""
+        return self.tiling.positions if self.divided else 1
+
+    @property
+    def work(self) -> int:
+        """Products of a sample."""
+        rows, columns = self.tiling.tiles
+        return rows * columns * self.tiling.positions * self.x.channels * self.dy.stride
 
     @property
     def scratch_elements(self) -> int:
@@ -236,19 +250,21 @@ class FastWeightGradient(Kernel):
                     begins = constant(begins.type, 0)
             streams = [Stream(x, self.x), Stream(dy, self.dy)]
             prefetch = prefetch_ahead(f, self.tiling, block, streams)
-            self._multiply(f, block, (scratch, gradients, du), begins, prefetch)
+            positions = (call.begin, call.end) if self.divided else (0, self.tiling.positions)
+            self._multiply(f, block, positions, (scratch, gradients, du), begins, prefetch)
 
         walk.blocks(call.count, one)
 
-    def _multiply(
+    def _multiply(  # noqa: PLR0917 - the operands of the products
         self,
         f: Function,
         block: Block,
+        positions: Bounds,
         memory: tuple[Value, Value, Value],
         begins: Value,
         prefetch: Callable[[Index], None],
     ) -> None:
-        """Emit dU[f] += V[f]^T D[f] for all transformed positions f."""
+        """Emit dU[f] += V[f]^T D[f] for some transformed positions f."""
         v, d, du = memory
         element, lanes = self.dy.element, self.dy.lanes
         channels = self.weights.inputs
@@ -282,7 +298,7 @@ class FastWeightGradient(Kernel):
                 f.loop(repeated, one_block)
                 first += repeated * width
 
-        f.loop(self.tiling.positions, one_position)
+        f.loop(positions[1], one_position, start=positions[0])
 
     def _channel_tiles(  # noqa: PLR0917 - the operands of the products
         self,

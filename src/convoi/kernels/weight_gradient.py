@@ -72,6 +72,8 @@ class WeightGradient(Kernel):
     """Elements of x and of dy from these positions to others that will be read soon: they are asked
     for while these are worked on; 0: they are not. Prefetchers do not follow so many samples, nor
     a tile's few channels from position to position."""
+    divided: bool = False
+    """Whether threads may share the tiles of input channels; not of groups that share vectors."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
@@ -81,6 +83,16 @@ class WeightGradient(Kernel):
     def samples_at_once(self) -> int:
         """As many as make up for reading and writing the sums: many for a dense layer."""
         return -(-POSITIONS_PER_SUM // max(1, self.dy.positions))
+
+    @property
+    def units(self) -> int:
+        """Tiles of input channels."""
+        return -(-self.weights.reduction // self.tile.channels) if self.divided else 1
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds of a sample."""
+        return self.weights.size * self.dy.positions
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loops over blocks of channels, taps and positions."""
@@ -192,13 +204,24 @@ class WeightGradient(Kernel):
             for c in range(0, reduction, step):
                 self._tile(f, pointers, call, taps, place, c, min(step, reduction - c))
             return
+
+        def tile(c: Index, _: object) -> None:
+            self._tile(f, pointers, call, taps, place, c, step)
+
+        def rest() -> None:
+            self._tile(f, pointers, call, taps, place, whole, reduction - whole)
+
+        if not self.divided:
+            f.loop(whole, tile, step=step)
+            if reduction > whole:
+                rest()
+            return
         f.loop(
-            whole,
-            lambda c, _: self._tile(f, pointers, call, taps, place, c, step),
-            step=step,
+            f.minimum(f.mul(call.end, step), whole), tile, start=f.mul(call.begin, step), step=step
         )
         if reduction > whole:
-            self._tile(f, pointers, call, taps, place, whole, reduction - whole)
+            with f.when(f.compare("eq", call.end, self.units)):
+                rest()
 
     def _tile(  # noqa: PLR0917 - the state of the loops
         self,

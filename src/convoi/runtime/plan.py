@@ -208,20 +208,17 @@ class Plan:
     def is_shared(self, samples: int, threads: int) -> bool:
         """Tell whether threads may share each call for a batch, instead of taking samples.
 
-        They do where they would else wait for the one with the most samples; never where something
-        is summed over chunks, or runs once.
+        They do where they would else wait for the one with the most samples; and where sums are
+        made over chunks, only if the batch is one.
         """
         waits = samples > 0 and -(-samples // threads) * threads > SHARED_WASTE * samples
-        return waits and self.divides_calls
+        return waits and self.divides_calls and self.sums(samples) == 1
 
     @property
     def divides_calls(self) -> bool:
         """Whether threads may share each call at all."""
-        return (
-            self.chunking.most is None
-            and not any(segment.is_fixed for segment in self.segments)
-            and any(min(call.units, call.shares) > 1 for call in self.calls)
-        )
+        batch = (segment for segment in self.segments if not segment.is_fixed)
+        return any(min(call.units, call.shares) > 1 for segment in batch for call in segment.calls)
 
     def sums(self, samples: int) -> int:
         """Return over how many chunks of a batch an instance holds sums."""

@@ -31,6 +31,8 @@ def call_table(plan: Plan) -> NDArray[np.int64]:
 def stage_table(plan: Plan, threads: int, segments: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the stages of all segments; write where those of each begin.
 
+    Segments that run once have none: threads take chunks of them in any case.
+
     Calls that one thread makes, and that follow one another, are one stage; so is a call with those
     that clear memory before it. The latter are left out of shared stages if their value lies apart.
     """
@@ -38,6 +40,9 @@ def stage_table(plan: Plan, threads: int, segments: NDArray[np.int64]) -> NDArra
     number = 0
     for record, segment in zip(segments, plan.segments, strict=True):
         record[SEGMENT.first_stage] = begun = len(rows)
+        if segment.is_fixed:
+            number += len(segment.calls)
+            continue
         before: list[bool] = []
         for call in segment.calls:
             number += 1

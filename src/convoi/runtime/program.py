@@ -288,7 +288,6 @@ class Instance:
                 words[word] = base + offset
         if self._team:
             self._shared_counters.fill(0)
-            return
         words = self._segment_words
         for word in self._counters:
             words[word] = 0
