@@ -186,6 +186,12 @@ class Function:
         """Return another integer operation by LLVM's word, such as udiv, sdiv, srem, and, shl."""
         return self._integer(word, a, b)
 
+    def quotient(self, number: Index, divisor: int) -> Index:
+        """Return a quotient of numbers that are not negative, rounded down."""
+        if isinstance(number, int):
+            return number // divisor
+        return number if divisor == 1 else self.integer("sdiv", number, divisor)
+
     def minimum(self, a: Index, b: Index) -> Index:
         """Return the smaller of two signed integers."""
         if isinstance(a, int) and isinstance(b, int):

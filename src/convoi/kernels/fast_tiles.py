@@ -143,7 +143,7 @@ class Tiling:
         apart, side = self.apart[axis], self.sides[axis]
         if apart == 1:
             return f.mul(number, side)
-        stretch = _quotient(f, number, apart)
+        stretch = f.quotient(number, apart)
         within = f.sub(number, f.mul(stretch, apart))
         return f.add(f.mul(stretch, side * apart), within)
 
@@ -235,8 +235,8 @@ class BlockWalk:
         """Return the number of a block's strip."""
         rows, _ = self.tiling.tiles
         if rows > 1:
-            return _quotient(self.f, block.row, self.tiling.rows)
-        return _quotient(self.f, block.column, self.tiling.columns)
+            return self.f.quotient(block.row, self.tiling.rows)
+        return self.f.quotient(block.column, self.tiling.columns)
 
     def _each(
         self, count: int, size: int, strips: Bounds | None, body: Callable[[Index, int], None]
@@ -353,8 +353,8 @@ def prefetch_ahead(
     per_row = -(-columns // tiling.columns)
     blocks = -(-rows // tiling.rows) * per_row
     ordinal = f.add(
-        f.mul(_quotient(f, block.row, tiling.rows), per_row),
-        _quotient(f, block.column, tiling.columns),
+        f.mul(f.quotient(block.row, tiling.rows), per_row),
+        f.quotient(block.column, tiling.columns),
     )
     areas = []
     for stream in streams:
@@ -375,12 +375,6 @@ def prefetch_ahead(
                 f.prefetch(there, write=stream.write)
 
     return emit
-
-
-def _quotient(f: Function, number: Index, divisor: int) -> Index:
-    if isinstance(number, int):
-        return number // divisor
-    return number if divisor == 1 else f.integer("sdiv", number, divisor)
 
 
 def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from convoi.codegen.builder import Function
-    from convoi.codegen.types import Index
+    from convoi.codegen.types import Index, Scalar
     from convoi.kernels.layout import Layout
     from convoi.kernels.vector_math import VectorMath
+    from convoi.kernels.weights import WeightLayout
 
 WIDEST_VECTOR = 64
 """Bytes; CPUs that have it have 32 vector registers."""
@@ -117,3 +118,16 @@ def tree(values: Sequence[Value], combine: Callable[[Value, Value], Value]) -> V
         pairs = [combine(a, b) for a, b in zip(left[::2], left[1::2], strict=False)]
         left = pairs + left[2 * len(pairs) :]
     return left[0]
+
+
+def values_per_lane(
+    f: Function, pointer: Value, weights: WeightLayout, element: Scalar, channel: int
+) -> Value:
+    """Load into each lane the value of a channel of its own group; the groups of a vector lie here.
+
+    One load and one shuffle, for as many products as lanes.
+    """
+    outputs, inputs = weights.group_sizes
+    values = f.load(pointer, Vector(element, weights.span))
+    lanes = [lane // outputs * inputs + channel for lane in range(weights.lanes)]
+    return f.shuffle(values, values, lanes)

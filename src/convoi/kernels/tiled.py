@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.correlate import Correlate, Origin
+from convoi.kernels.correlate import Correlate
 from convoi.kernels.lanes import groups, load_group, registers
+from convoi.kernels.register_tile import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

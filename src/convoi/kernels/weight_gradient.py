@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
-from convoi.kernels.correlate import values_per_lane
+from convoi.kernels.lanes import values_per_lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
