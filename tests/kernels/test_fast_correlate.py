@@ -21,7 +21,6 @@ from convoi.compiler.steps import FastPacking
 from convoi.kernels.epilogue_sums import EpilogueMoments
 from convoi.kernels.expression import Expression, Sum
 from convoi.kernels.fast_correlate import FastCorrelate, ProductTile
-from convoi.kernels.fast_tiles import Tiling
 from convoi.kernels.fast_weights import (
     FastGradientFinish,
     FastWeightGradient,
@@ -31,6 +30,7 @@ from convoi.kernels.fast_weights import (
 from convoi.kernels.forms import form_named, fourier_name
 from convoi.kernels.layout import Layout
 from convoi.kernels.moments import MomentsAccumulate
+from convoi.kernels.tiling import Tiling
 from convoi.kernels.weight_gradient import GradientTile
 from convoi.kernels.weights import WeightLayout
 from convoi.kernels.winograd_forms import WINOGRAD_FORMS

@@ -22,8 +22,8 @@ from convoi.compiler.choose import (
     tile_cost,
 )
 from convoi.kernels.fast_correlate import ProductTile
-from convoi.kernels.fast_tiles import Tiling
 from convoi.kernels.forms import form_named, fourier_name
+from convoi.kernels.tiling import Tiling
 from convoi.kernels.weight_gradient import GradientTile
 from convoi.kernels.winograd_forms import WINOGRAD_FORMS
 

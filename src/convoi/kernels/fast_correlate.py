@@ -31,17 +31,16 @@ from convoi.kernels.fast_tiles import (
     BlockWalk,
     Stream,
     TilePlace,
-    Tiling,
     Validity,
     each_run,
     grid_offsets,
     prefetch_ahead,
     tile_start,
-    tile_stride,
     transform_tiles,
 )
 from convoi.kernels.forms import form_named
 from convoi.kernels.sharing import Bounds, Units, within
+from convoi.kernels.tiling import Tiling, tile_stride
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,13 +22,12 @@ from convoi.kernels.fast_tiles import (
     Block,
     BlockWalk,
     Stream,
-    Tiling,
     prefetch_ahead,
-    tile_stride,
     transform_tiles,
 )
 from convoi.kernels.forms import form_named
 from convoi.kernels.layout import Layout
+from convoi.kernels.tiling import Tiling, tile_stride
 from convoi.runtime.buffers import ALIGNMENT, round_up
 
 if TYPE_CHECKING:

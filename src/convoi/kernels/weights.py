@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Indices: TypeAlias = NDArray[np.int64]
+MOST_SPANNED = 2
+"""Vectors of inputs that a shuffle may choose from."""
+MOST_UNROLLED = 16
+"""Input channels of a group whose products are written out, without a loop."""
 
 
 def _shared(method: Callable[[WeightLayout], Indices]) -> Callable[[WeightLayout], Indices]:
@@ -80,7 +84,8 @@ class WeightLayout:
         if self.groups == 1 or outputs >= self.lanes or self.lanes % outputs:
             return False
         within = len(self.blocks) * self.span <= stride
-        return within and max(self.blocks) == 1 and self.span <= 2 * self.lanes and inputs <= 16
+        small = self.span <= MOST_SPANNED * self.lanes and inputs <= MOST_UNROLLED
+        return within and small and max(self.blocks) == 1
 
     @property
     def starts(self) -> tuple[int, ...]:

@@ -83,11 +83,16 @@ class Instance:
             for buffer in plan.buffers
             if buffer.space is Space.EXTERNAL
         }
-        self._counters = [
-            number * SEGMENT.words + word
-            for number in range(len(plan.segments))
-            for word in (SEGMENT.next_chunk, SEGMENT.chunks_done)
-        ]
+        # Those that a team begins anew: of segments that run once, whose chunks it takes.
+        self._counters = {
+            team: [
+                number * SEGMENT.words + word
+                for number, segment in enumerate(plan.segments)
+                for word in (SEGMENT.next_chunk, SEGMENT.chunks_done)
+                if segment.is_fixed or not team
+            ]
+            for team in (False, True)
+        }
         self._most_chunks = 1
         self._memory: dict[str, NDArray[Any]] = {}
         self._bases = np.zeros(len(self._buffers), np.int64)
@@ -289,5 +294,5 @@ class Instance:
         if self._team:
             self._shared_counters.fill(0)
         words = self._segment_words
-        for word in self._counters:
+        for word in self._counters[self._team]:
             words[word] = 0

@@ -120,9 +120,9 @@ class Run:
         try:
             while group := list(islice(batches, ahead)):
                 steps = [self._prepared(batch, n) for n, batch in enumerate(group, state.step)]
-                for batch, step in zip(group, steps, strict=True):
+                for step in steps:
                     self.watch.poll()
-                    self._take(step, len(batch.rows))
+                    self._take(step)
                     state.seconds = time.monotonic() - began
                     self._call(lambda callback: callback.on_batch_end(self.view))
                     if self.view.stop_requested:
@@ -167,7 +167,7 @@ class Run:
             transforms,
         )
 
-    def _take(self, step: RunStep, samples: int) -> None:
+    def _take(self, step: RunStep) -> None:
         """Take a step; its figures are counted later."""
         state, view = self.state, self.view
         state.whole = False
@@ -176,7 +176,7 @@ class Run:
         state.step += 1
         state.whole = True
         view.step, view.learning_rate = state.step, step.settings.learning_rate
-        view.samples += samples
+        view.samples += len(step.prepared)
         view.measure = self._figures
 
     def _count(self) -> None:
@@ -185,9 +185,9 @@ class Run:
         first = state.step - len(self.taken) + 1
         state.whole = False
         for number, step in enumerate(self.taken, first):
-            if not math.isfinite(step.prepared.loss):
-                raise self._diverged(f"the loss became {step.prepared.loss} in step {number}")
-            step.count(self.watch.metrics, state.sums)
+            loss = step.count(self.watch.metrics, state.sums)
+            if not math.isfinite(loss):
+                raise self._diverged(f"the loss became {loss} in step {number}")
         self.taken.clear()
         state.whole = True
 

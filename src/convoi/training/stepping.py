@@ -73,13 +73,15 @@ class RunStep:
         """Take the step."""
         program.take(self.prepared, self.settings, seed=self.seed)
 
-    def count(self, metrics: Metrics, sums: NDArray[np.float64]) -> None:
-        """Add the figures of the step, which has been taken, to the sums of an epoch."""
+    def count(self, metrics: Metrics, sums: NDArray[np.float64]) -> float:
+        """Add the figures of the step, which has been taken, to an epoch's; return its loss."""
+        loss = self.prepared.loss
         metrics.add(
             sums,
-            loss=self.prepared.loss * self.total,
+            loss=loss * self.total,
             loss_weight=self.total,
             prediction=self.prepared.prediction,
             target=self.target,
             weight=self.weight,
         )
+        return loss
