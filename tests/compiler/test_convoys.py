@@ -30,10 +30,10 @@ def classifier(units: int, extent: int = 28) -> Graph:
         (1, extent, extent),
         same_conv(32, (3, 3)),
         ops.ReLU(),
-        pool(ops.MaxPool, (2, 2)),
+        pool(ops.MaxPool, (3, 3), stride=(2, 2), padding=((1, 1), (1, 1))),
         same_conv(64, (3, 3)),
         ops.ReLU(),
-        pool(ops.MaxPool, (2, 2)),
+        pool(ops.MaxPool, (3, 3), stride=(2, 2), padding=((1, 1), (1, 1))),
         ops.Flatten(),
         ops.Dense(units),
     )

@@ -140,8 +140,8 @@ def test_gradients_of_weights_and_convoys_are_measured_and_used():
 
 @pytest.mark.usefixtures("quick")
 def test_a_segment_that_gains_nothing_by_cuts_is_left_whole():
-    layers = nn.Sequential(nn.Conv(16, 1), nn.MaxPool(4), nn.Flatten(), nn.Dense(128))
-    network = Network(layers, (4, 48, 48), random_state=0)
+    layers = nn.Sequential(nn.Conv(16, 1), nn.MaxPool(5, stride=4), nn.Flatten(), nn.Dense(128))
+    network = Network(layers, (4, 49, 49), random_state=0)
 
     def segments():
         kernels = network.explain(show=False).kernels

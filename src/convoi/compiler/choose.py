@@ -183,7 +183,7 @@ def correlate_candidates(
     for size in range(1, min(max(limits), y.blocks) + 1):
         blocks = blocks_for(y.blocks, size)
         for tile in _tiles(limits[size], rows, columns, outermost_samples=rows * columns == 1):
-            cost = sum(_correlate_cost(block, tile, rows, columns, slot) for block in blocks)
+            cost = sum(correlate_cost(block, tile, rows, columns, slot) for block in blocks)
             found.append((cost, CorrelateChoice(blocks, tile)))
     return found
 
@@ -240,7 +240,7 @@ class Slot:
         return vectors + (broadcasts / 2 if self.target.registers > 16 else broadcasts)
 
 
-def _correlate_cost(size: int, tile: Tile, rows: int, columns: int, slot: Slot) -> float:
+def correlate_cost(size: int, tile: Tile, rows: int, columns: int, slot: Slot) -> float:
     """Return the cost of all positions for one block of channels, per tap and input channel."""
     if tile.samples > 1:
         return tile_cost(size, tile.samples, slot) / tile.samples

@@ -22,6 +22,7 @@ from convoi.compiler.layouts import conv_of
 from convoi.compiler.pipeline import compile_inference, compile_training
 from convoi.compiler.rules_fast import SUMS
 from convoi.kernels.correlate import Correlate
+from convoi.kernels.epilogue_pool import NO_POOL
 from convoi.kernels.epilogue_sums import EpilogueMoments
 from convoi.kernels.layout import Layout
 from convoi.ops import (
@@ -269,13 +270,18 @@ def _problem(
         low - (taps - 1) if backward else -low
         for (low, _), taps in zip(conv.padding, conv.kernel, strict=True)
     )
-    return kernel.x.channels, (kernel.y.channels, *kernel.y.spatial), offset
+    channels = kernel.x.channels
+    if backward or not conv.kernel:
+        return channels, (kernel.y.channels, *kernel.y.spatial), offset
+    return channels, conv.infer_shape((channels, *kernel.x.spatial)), offset
 
 
 def _fused(task: Task | None, kernel: Kernel) -> tuple[str, ...]:
     absorbed = () if task is None else tuple(type(node.op).__name__ for node in task.absorbed)
-    sums = getattr(kernel, "sums", None)
-    return (*absorbed, BatchMoments.__name__) if isinstance(sums, EpilogueMoments) else absorbed
+    if isinstance(getattr(kernel, "sums", None), EpilogueMoments):
+        return (*absorbed, BatchMoments.__name__)
+    pool = getattr(kernel, "pool", NO_POOL)
+    return absorbed if pool == NO_POOL else (*absorbed, pool.name)
 
 
 def _lanes(kernel: Kernel) -> int:

@@ -3,7 +3,7 @@
     graph --(mask)--> graph --simplify--> graph --(differentiate)--> graph
           --(keep winners, recompute)--> graph --fuse--> tasks
           --place--> layouts --select--> steps (kernels on operands)
-          --(sum while storing)--> steps --cut--> segments --(ask ahead)--> segments
+          --(sum, pool while storing)--> steps --cut--> segments --(ask ahead)--> segments
           --plan--> addresses
 
 Each pass is a function in a file of its own; none of them changes what another one decided.
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from convoi.compiler import choose
 from convoi.compiler.boundary import select_input, select_output, select_output_gradient
 from convoi.compiler.convoys import cut_at_heavy_layers
+from convoi.compiler.epilogue_pool import pool_while_storing
 from convoi.compiler.epilogue_sums import sum_while_storing
 from convoi.compiler.layouts import place_values
 from convoi.compiler.maxima import keep_winners
@@ -137,6 +138,7 @@ def compile_values(
     select_tasks(selection, tasks)
     for number, value in enumerate(graph.outputs):
         select_output(selection, value, output_name(number))
+    pool_while_storing(selection)
     segments = cut_segments(selection.steps, selection.root)
     segments = cut_at_heavy_layers(selection, segments)
     segments = ask_ahead(selection, segments)
@@ -184,6 +186,7 @@ def compile_training(
     select_tasks(selection, tasks)
     sum_while_storing(selection)
     select_output(selection, training.prediction, PREDICTION)
+    pool_while_storing(selection)
     keep_within_segments(selection)
     segments = cut_segments(selection.steps, selection.root)
     segments = cut_at_heavy_layers(selection, segments)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.epilogue_pool import NO_POOL, EpiloguePool
 from convoi.kernels.epilogue_sums import NO_SUMS, EpilogueSums
 from convoi.kernels.expression import IDENTITY, Expression
 from convoi.kernels.register_tile import Block, Place, Rows, TileEmitter
@@ -57,10 +58,14 @@ class Tile:
 
 @dataclass(frozen=True)
 class Correlate(Kernel):
-    """The direct kernel. Pointers: x, weights, [bias], epilogue tensors, y, those of the sums."""
+    """The direct kernel.
+
+    Pointers: x, weights, [bias], epilogue tensors, the pool's extra output, y, those of the sums.
+    """
 
     x: Layout
     y: Layout
+    """The output, or what is pooled of it: then the tile consists of whole windows."""
     weights: WeightLayout
     axes: tuple[Axis, ...]
     kernel: tuple[int, ...]
@@ -73,6 +78,8 @@ class Correlate(Kernel):
     """Whether threads may share the tiles along the first axis and the blocks of channels."""
     sums: EpilogueSums = NO_SUMS
     """Made over what is stored; only kernels that are not divided make any."""
+    pool: EpiloguePool = NO_POOL
+    """What is stored instead of the positions; only kernels that make no sums have one."""
     ahead: int = 0
     """Elements of x from these positions to others that will be read soon: they are asked for while
     these are worked on; 0: they are not."""
@@ -82,7 +89,8 @@ class Correlate(Kernel):
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
-        return 3 + self.bias + len(self.tensors) + len(self.sums.arguments)
+        extra = len(self.tensors) + len(self.pool.extra) + len(self.sums.arguments)
+        return 3 + self.bias + extra
 
     @property
     def blocks_outermost(self) -> bool:
@@ -119,7 +127,7 @@ class Correlate(Kernel):
     @property
     def work(self) -> int:
         """Multiply-adds of a sample."""
-        return self.weights.size * self.y.positions
+        return self.weights.size * self.y.positions * self.pool.taps
 
     @property
     def samples_at_once(self) -> int:
@@ -157,9 +165,9 @@ class _Loops:
         self.f = f
         (x, self.w, *rest), sums = kernel.sums.split(pointers)
         bias = rest.pop(0) if kernel.bias else None
-        y = rest.pop()
+        tensors, stored = rest[: len(kernel.tensors)], rest[len(kernel.tensors) :]
         add_stored = kernel.sums.begin(f, kernel.y, sums, call)
-        self.tile = TileEmitter(kernel, f, x, bias, rest, y, add_stored, origins)
+        self.tile = TileEmitter(kernel, f, x, bias, tensors, stored, add_stored, origins)
         # (vectors of the block, first block, number of such blocks)
         self.block_groups: list[tuple[int, int, int]] = []
         position = 0
@@ -265,12 +273,16 @@ class _Loops:
 
         Of the tiles along the first axis, some may be asked for.
         """
-        f, x, y = self.f, self.k.x, self.k.y
+        f, x = self.f, self.k.x
+
+        def starts(layouts: Sequence[Layout]) -> tuple[Index, ...]:
+            return tuple(f.add(each.origin, f.mul(sample, each.size)) for each in layouts)
+
         for runs in itertools.product(*self.k.axes):
             start = Place(
                 f.add(x.origin, f.mul(sample, x.size)),
-                f.add(y.origin, f.mul(sample, y.size)),
-                tuple(f.add(t.origin, f.mul(sample, t.size)) for t in self.k.tensors),
+                starts((*self.k.pool.extra, self.k.y)),
+                starts(self.k.tensors),
             )
             self._row_axes(runs, 0, Rows(runs, samples, 1, start, tiles), body)
 
@@ -315,16 +327,20 @@ class _Loops:
                 one(count - whole)(whole, [])
 
     def _advance(self, place: Place, runs: tuple[Run, ...], axis: int, i: Index) -> Place:
-        """Return the place of the i-th position of a run along an axis."""
-        f, run = self.f, runs[axis]
-        out = f.add(run.first, f.mul(i, run.step))
+        """Return the place of the i-th position of a run along an axis, the first of a window."""
+        f, run, pool = self.f, runs[axis], self.k.pool
+
+        def moved(
+            places: tuple[Index, ...], layouts: Sequence[Layout], steps: Index
+        ) -> tuple[Index, ...]:
+            out = f.add(run.first, f.mul(steps, run.step))
+            pairs = zip(places, layouts, strict=True)
+            return tuple(f.add(p, f.mul(out, each.axis_strides[axis])) for p, each in pairs)
+
         return Place(
             f.add(place.x, f.mul(i, run.input_step * self.k.x.axis_strides[axis])),
-            f.add(place.y, f.mul(out, self.k.y.axis_strides[axis])),
-            tuple(
-                f.add(p, f.mul(out, t.axis_strides[axis]))
-                for p, t in zip(place.tensors, self.k.tensors, strict=True)
-            ),
+            moved(place.stored, (*pool.extra, self.k.y), f.quotient(i, pool.side(axis))),
+            moved(place.tensors, self.k.tensors, i),
             (*place.steps, i),
         )
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Index, Value, constant
 from convoi.kernels.base import CallArguments, Kernel
+from convoi.kernels.epilogue_pool import NO_POOL, EpiloguePool
 from convoi.kernels.epilogue_sums import NO_SUMS, AddStored, EpilogueSums
 from convoi.kernels.expression import IDENTITY, Expression
 from convoi.kernels.fast_tiles import (
@@ -65,14 +66,16 @@ class ProductTile:
 
 @dataclass(frozen=True)
 class FastCorrelate(Kernel):
-    """The kernel. Pointers: x, U, [bias], epilogue tensors, scratch, y, those of the sums.
+    """The kernel.
 
-    ``U`` lies as ``[f][block][input channel][output channel of the block]``. The scratch
+    Pointers: x, U, [bias], epilogue tensors, scratch, the pool's extra output, y, those of the
+    sums. ``U`` lies as ``[f][block][input channel][output channel of the block]``. The scratch
     memory holds V and M of a block, :attr:`scratch_elements` elements.
     """
 
     x: Layout
     y: Layout
+    """The output, or what is pooled of it: then tiles consist of whole windows."""
     tiling: Tiling
     offset: tuple[int, ...]
     """Input position that the first tap of output 0 meets, per axis."""
@@ -84,10 +87,18 @@ class FastCorrelate(Kernel):
     """Whether threads may share the blocks of tiles and of output channels."""
     sums: EpilogueSums = NO_SUMS
     """Made over what is stored; only kernels that are not divided make any."""
+    pool: EpiloguePool = NO_POOL
+    """What is stored instead of the positions; only kernels that make no sums have one."""
 
     def pointer_count(self) -> int:
         """Return how many pointers it takes."""
-        return 4 + self.bias + len(self.tensors) + len(self.sums.arguments)
+        extra = len(self.tensors) + len(self.pool.extra) + len(self.sums.arguments)
+        return 4 + self.bias + extra
+
+    @property
+    def _stored(self) -> tuple[Layout, ...]:
+        """What is written."""
+        return (*self.pool.extra, self.y)
 
     @property
     def samples_at_once(self) -> int:
@@ -135,7 +146,7 @@ class FastCorrelate(Kernel):
         """Emit the loop over blocks: transform, multiply, transform back."""
         (x, u, *rest), sums = self.sums.split(pointers)
         bias = rest.pop(0) if self.bias else None
-        y, scratch = rest.pop(), rest.pop()
+        scratch = rest.pop(len(self.tensors))
         add_stored = self.sums.begin(f, self.y, sums, call)
         units = Units.of(
             f, call, self.tiling.strips, len(self.product.blocks), divided=self.divided
@@ -156,11 +167,11 @@ class FastCorrelate(Kernel):
             planes = (scratch, self.tiling.plane(self.x))
             transform_tiles(walk, block, x, self.x, self.offset, form.input, planes)
             products = f.at(scratch, self.tiling.scratch(self.x), self.x.element)
-            streams = [Stream(p, t) for p, t in zip(rest, self.tensors, strict=True)]
-            streams.append(Stream(y, self.y, write=True))
+            streams = [Stream(p, t) for p, t in zip(rest, self.tensors, strict=False)]
+            streams.append(Stream(rest[-1], self.y, write=True))
             prefetch = prefetch_ahead(f, self.tiling, block, streams)
             self._multiply(f, block, channels, (u, scratch, products), prefetch)
-            self._transform_back(walk, block, channels, products, bias, rest, y, add_stored)
+            self._transform_back(walk, block, channels, products, bias, rest, add_stored)
 
         walk.blocks(call.count, one)
 
@@ -248,16 +259,15 @@ class FastCorrelate(Kernel):
         some: Bounds | None,
         products: Value,
         bias: Value | None,
-        tensors: Sequence[Value],
-        y: Value,
+        memory: Sequence[Value],
         add_stored: AddStored,
     ) -> None:
-        """Emit y = f(A^T M A + bias), tile by tile."""
+        """Emit y = f(A^T M A + bias), tile by tile; memory is what is read and what is stored."""
         f, layout = walk.f, self.y
         form = form_named(self.tiling.form)
         element, vector = layout.element, layout.vector
         plane = self.tiling.plane(layout)
-        layouts = (*self.tensors, layout)
+        layouts = (*self.tensors, *self._stored)
         places = self.tiling.places(form.size)
         begin: Index = 0
         end: Index = layout.stride
@@ -268,7 +278,11 @@ class FastCorrelate(Kernel):
 
         def one(place: TilePlace) -> None:
             none = (0,) * len(layout.spatial)
-            starts = [tile_start(f, t, place, self.tiling, none) for t in layouts]
+            starts = [tile_start(f, t, place, self.tiling, none) for t in self.tensors]
+            starts += [
+                tile_start(f, t, place, self.tiling, none, window=self.pool.size)
+                for t in self._stored
+            ]
             validity = Validity(f, self.tiling, place)
 
             def channels(k: Index, _: object) -> None:
@@ -281,8 +295,8 @@ class FastCorrelate(Kernel):
                     values = form.output.along(f, values, axis)
                 shift = None if bias is None else f.load(f.at(bias, k, element), vector)
                 ends = [
-                    f.at(pointer, f.add(start, k), element)
-                    for pointer, start in zip([*tensors, y], starts, strict=True)
+                    f.at(pointer, f.add(start, k), t.element)
+                    for pointer, start, t in zip(memory, starts, layouts, strict=True)
                 ]
                 self._store(f, values, validity, shift, ends, partial(add_stored, k))
 
@@ -299,31 +313,41 @@ class FastCorrelate(Kernel):
         ends: Sequence[Value],
         add_stored: Callable[[Sequence[Value]], None],
     ) -> None:
-        """Emit the epilogue, the stores and the sums, for the positions that are on the grid."""
-        layouts = (*self.tensors, self.y)
-        form = form_named(self.tiling.form)
-        offsets = [grid_offsets(layout, form.outputs, self.tiling) for layout in layouts]
+        """Emit the epilogue, the stores and the sums, for the windows that are on the grid."""
+        layouts = (*self.tensors, *self._stored)
+        outputs = form_named(self.tiling.form).outputs
+        offsets = [grid_offsets(layout, outputs, self.tiling) for layout in layouts]
+        memory = list(zip(ends, offsets, layouts, strict=True))
+        tensors, stored = memory[: len(self.tensors)], memory[len(self.tensors) :]
 
-        def store(where: Place) -> Value:
+        def result(where: Place) -> Value:
             value = values[where]
             if bias is not None:
                 value = f.fadd(value, bias)
-            at = [
-                f.at(end, offset[where], layout.element)
-                for end, offset, layout in zip(ends, offsets, layouts, strict=True)
+            extra = [
+                f.load(f.at(end, offset[where], layout.element), layout.vector)
+                for end, offset, layout in tensors
             ]
-            extra = [f.load(pointer, self.y.vector) for pointer in at[:-1]]
-            value = self.epilogue.emit(f, [value, *extra])
-            f.store(value, at[-1])
-            return value
+            return self.epilogue.emit(f, [value, *extra])
 
-        groups: dict[tuple[int | None, ...], list[Place]] = {}
+        def store(window: Place, members: Sequence[Place]) -> Value:
+            results = self.pool.emit(f, [result(where) for where in members])
+            for value, (end, offset, layout) in zip(results, stored, strict=True):
+                f.store(value, f.at(end, offset[window], layout.element))
+            return results[-1]
+
+        windows: dict[Place, list[Place]] = {}
         for where in sorted(values):
-            groups.setdefault(validity.bounds(where), []).append(where)
-        for bounds, wheres in groups.items():
+            window = tuple(p // self.pool.side(axis) for axis, p in enumerate(where))
+            windows.setdefault(window, []).append(where)
+        # A window counts if its last position does.
+        groups: dict[tuple[int | None, ...], list[Place]] = {}
+        for window, members in windows.items():
+            groups.setdefault(validity.bounds(members[-1]), []).append(window)
+        for bounds, some in groups.items():
             condition = validity.condition(bounds)
             if isinstance(condition, Value):
                 with f.when(condition):
-                    add_stored([store(where) for where in wheres])
+                    add_stored([store(window, windows[window]) for window in some])
             elif condition:
-                add_stored([store(where) for where in wheres])
+                add_stored([store(window, windows[window]) for window in some])

@@ -185,14 +185,24 @@ def grid_offsets(layout: Layout, size: int, tiling: Tiling) -> dict[Place, int]:
 
 
 def tile_start(
-    f: Function, layout: Layout, place: TilePlace, tiling: Tiling, offset: Sequence[int]
+    f: Function,
+    layout: Layout,
+    place: TilePlace,
+    tiling: Tiling,
+    offset: Sequence[int],
+    *,
+    window: tuple[int, ...] = (),
 ) -> Index:
-    """Return the element at which a tile begins in an activation."""
+    """Return the element at which a tile begins in an activation.
+
+    Of an activation that was pooled, each position is a window of so many; empty: one.
+    """
     strides = layout.axis_strides
     start = layout.origin + sum(o * s for o, s in zip(offset, strides, strict=True))
     found = f.add(start, f.mul(place.sample, layout.size))
     for axis, number in enumerate(place.numbers(len(strides))):
-        found = f.add(found, f.mul(tiling.first(f, number, axis), strides[axis]))
+        first = f.quotient(tiling.first(f, number, axis), window[axis] if window else 1)
+        found = f.add(found, f.mul(first, strides[axis]))
     return found
 
 

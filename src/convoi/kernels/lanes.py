@@ -112,7 +112,7 @@ def across(f: Function, x: Value, combine: Callable[[Value, Value], Value]) -> V
 
 
 def tree(values: Sequence[Value], combine: Callable[[Value, Value], Value]) -> Value:
-    """Combine values in pairs, then pairs of pairs."""
+    """Combine values in pairs, then pairs of pairs: short chains, and small rounding errors."""
     left = list(values)
     while len(left) > 1:
         pairs = [combine(a, b) for a, b in zip(left[::2], left[1::2], strict=False)]

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Value, constant
+from convoi.kernels.lanes import tree
 from convoi.kernels.pooling import ForwardKernel, GivingKernel, contribute
 from convoi.kernels.vector_math import VectorMath
-from convoi.kernels.windows import Elements, Window, Windows, fold, reduce_taps, tree
+from convoi.kernels.windows import Elements, Window, Windows, fold, reduce_taps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

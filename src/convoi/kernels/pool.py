@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convoi.codegen.types import Value, constant
+from convoi.kernels.lanes import tree
 from convoi.kernels.pooling import ForwardKernel, GivingKernel, SharingKernel, contribute
-from convoi.kernels.windows import Elements, Window, Windows, fold, reduce_taps, tree
+from convoi.kernels.windows import Elements, Window, Windows, fold, reduce_taps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,11 +142,11 @@ def largest_values(window: Window, x: Sample, element: Index, blocks: int) -> li
     f = x.f
     least = constant(x.layout.vector, -math.inf)
 
-    def largest(taps: list[Elements]) -> list[Value]:
+    def of_taps(taps: list[Elements]) -> list[Value]:
         values = [[x.load(f.add(t, element), b) for (t,) in taps] for b in range(blocks)]
-        return [_largest(f, block) for block in values]
+        return [largest(f, block) for block in values]
 
-    return reduce_taps(f, window, [least] * blocks, largest, lambda a, b: _largest(f, [a, b]))
+    return reduce_taps(f, window, [least] * blocks, of_taps, lambda a, b: largest(f, [a, b]))
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def give_to_maxima(
     fold(f, window, left, give)
 
 
-def _largest(f: Function, values: list[Value]) -> Value:
+def largest(f: Function, values: Sequence[Value]) -> Value:
     """Return the lane-wise maximum, NaN where one of the values is.
 
     ``a > b ? a : b`` is one instruction of x86, which keeps NaN on its right side only; comparing

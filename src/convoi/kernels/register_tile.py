@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convoi.codegen.builder import Function
+    from convoi.kernels.epilogue_pool import EpiloguePool
     from convoi.kernels.epilogue_sums import AddStored
     from convoi.kernels.expression import Expression
     from convoi.kernels.grid import Run
@@ -54,6 +55,10 @@ class Correlation(Protocol):
         """What is stored of each sum."""
 
     @property
+    def pool(self) -> EpiloguePool:
+        """How positions become one that is stored."""
+
+    @property
     def ahead(self) -> int:
         """Elements of x from a tile to what is asked for meanwhile; 0: nothing is."""
 
@@ -88,7 +93,8 @@ class Place:
     """Elements from the pointers to a position."""
 
     x: Index
-    y: Index
+    stored: tuple[Index, ...]
+    """To that of its window, in all that is stored."""
     tensors: tuple[Index, ...]
     steps: tuple[Index, ...] = ()
     """How many positions of its run lie before it, for each axis so far."""
@@ -111,7 +117,7 @@ class Offsets:
     """Constant distances of one position of a tile from its first."""
 
     x: int
-    y: int
+    stored: tuple[int, ...]
     tensors: tuple[int, ...]
 
 
@@ -124,7 +130,8 @@ class TileEmitter:
     x: Value
     bias: Value | None
     tensors: Sequence[Value]
-    y: Value
+    stored: Sequence[Value]
+    """What is written: y is the last."""
     add_stored: AddStored
     origins: tuple[Origin, ...] = ()
     """Where a part of a grid begins, whose columns are bounded one by one; empty: a whole grid."""
@@ -164,10 +171,10 @@ class TileEmitter:
     def _prefetch(self, place: Place, offsets: list[Offsets], block: Block) -> None:
         """Ask for what the epilogue reads and writes: often far away, and needed all at once."""
         f = self.f
-        first = f.at(self.y, f.add(place.y, block.channel), self.element)
-        for offset in offsets:
+        first = f.at(self.stored[-1], f.add(place.stored[-1], block.channel), self.element)
+        for distance in dict.fromkeys(offset.stored[-1] for offset in offsets):
             for v in range(block.vectors):
-                at = f.at(first, offset.y + v * self.vector.lanes, self.element)
+                at = f.at(first, distance + v * self.vector.lanes, self.element)
                 f.prefetch(at, write=True)
         for i, (pointer, start) in enumerate(zip(self.tensors, place.tensors, strict=True)):
             first = f.at(pointer, f.add(start, block.channel), self.element)
@@ -181,17 +188,21 @@ class TileEmitter:
         k, runs = self.kernel, rows.runs
         found = []
         for s, i, j in itertools.product(range(rows.samples), range(rows.height), range(columns)):
-            x, y = s * k.x.size, s * k.y.size
-            tensors = [s * t.size for t in k.tensors]
+            x, tensors = s * k.x.size, [s * t.size for t in k.tensors]
+            stored = [s * layout.size for layout in (*k.pool.extra, k.y)]
             for axis, n in ((len(runs) - 2, i), (len(runs) - 1, j)):
                 if axis >= 0:
                     x += n * runs[axis].input_step * k.x.axis_strides[axis]
-                    y += n * runs[axis].step * k.y.axis_strides[axis]
+                    of_window = n // k.pool.side(axis) * runs[axis].step
+                    stored = [
+                        o + of_window * layout.axis_strides[axis]
+                        for o, layout in zip(stored, (*k.pool.extra, k.y), strict=True)
+                    ]
                     tensors = [
                         o + n * runs[axis].step * t.axis_strides[axis]
                         for o, t in zip(tensors, k.tensors, strict=True)
                     ]
-            found.append(Offsets(x, y, tuple(tensors)))
+            found.append(Offsets(x, tuple(stored), tuple(tensors)))
         return found
 
     def _tap_bounds(self, rows: Rows, axis: int, step: Index) -> tuple[Index, Index]:
@@ -372,22 +383,36 @@ class TileEmitter:
     def _finish(
         self, place: Place, offsets: list[Offsets], block: Block, accumulators: list[Value]
     ) -> None:
-        """Apply the epilogue to the accumulators and store them."""
-        f, lanes = self.f, self.vector.lanes
-        y = f.at(self.y, f.add(place.y, block.channel), self.element)
+        """Apply the epilogue to the accumulators, pool them and store what comes of it."""
+        f, lanes, pool = self.f, self.vector.lanes, self.kernel.pool
         tensors = [
             f.at(pointer, f.add(p, block.channel), self.element)
             for pointer, p in zip(self.tensors, place.tensors, strict=True)
         ]
+        elements = [layout.element for layout in (*pool.extra, self.kernel.y)]
+        outputs = [
+            f.at(pointer, f.add(start, block.channel), element)
+            for pointer, start, element in zip(self.stored, place.stored, elements, strict=True)
+        ]
+        # The positions of a window have one place where they are stored.
+        windows: dict[tuple[int, ...], list[int]] = {}
+        for j, offset in enumerate(offsets):
+            windows.setdefault(offset.stored, []).append(j)
         for v in range(block.vectors):
-            stored = []
-            for j, offset in enumerate(offsets):
+
+            def result(j: int, v: int = v) -> Value:
                 extra = [
                     f.load(f.at(t, o + v * lanes, self.element), self.vector)
-                    for t, o in zip(tensors, offset.tensors, strict=True)
+                    for t, o in zip(tensors, offsets[j].tensors, strict=True)
                 ]
                 value = accumulators[v * len(offsets) + j]
-                value = self.kernel.epilogue.emit(f, [value, *extra])
-                f.store(value, f.at(y, offset.y + v * lanes, self.element))
-                stored.append(value)
-            self.add_stored(f.add(block.channel, v * lanes), stored)
+                return self.kernel.epilogue.emit(f, [value, *extra])
+
+            kept = []
+            for at, members in windows.items():
+                results = pool.emit(f, [result(j) for j in members])
+                places = zip(outputs, at, elements, strict=True)
+                for value, (pointer, distance, element) in zip(results, places, strict=True):
+                    f.store(value, f.at(pointer, distance + v * lanes, element))
+                kept.append(results[-1])
+            self.add_stored(f.add(block.channel, v * lanes), kept)

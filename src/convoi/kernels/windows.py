@@ -276,15 +276,6 @@ def reduce_taps(
     return fold(f, window, identity, step) if taps is None else combine(taps)
 
 
-def tree(values: Sequence[Value], merge: Callable[[Value, Value], Value]) -> Value:
-    """Merge values pairwise: short chains of dependent instructions, and small rounding errors."""
-    values = list(values)
-    while len(values) > 1:
-        pairs = [merge(a, b) for a, b in zip(values[::2], values[1::2], strict=False)]
-        values = pairs + values[len(pairs) * 2 :]
-    return values[0]
-
-
 def unrolled(f: Function, window: Window) -> list[Elements] | None:
     """Return the elements of all taps, or None if they are not to be unrolled."""
     offsets = window.offsets()

@@ -16,8 +16,9 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from convoi.codegen.types import I32, Value, Vector, constant
+from convoi.kernels.lanes import tree
 from convoi.kernels.pooling import WindowKernel, contribute
-from convoi.kernels.windows import Window, Windows, tree, unrolled
+from convoi.kernels.windows import Window, Windows, unrolled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,30 +61,9 @@ class MaxPoolWinners(WindowKernel):
         taps = _taps(f, window)
         for b in range(blocks):
             values = [x.load(f.add(tap, element), b) for tap in taps]
-            top, number = self._first_largest(f, values)
+            top, number = first_largest(f, values, x.layout.lanes, rectified=self.rectified)
             y.store(top, y_at, b)
             winners.store(f.convert("trunc", number, self.winners.vector), winner_at, b)
-
-    def _first_largest(self, f: Function, values: Sequence[Value]) -> tuple[Value, Value]:
-        """Return the lane-wise maximum, and the number of its first place."""
-        integers = Vector(I32, self.x.lanes)
-        nobody = constant(integers, NOBODY)
-
-        def better(a: tuple[Value, Value], b: tuple[Value, Value]) -> tuple[Value, Value]:
-            larger = f.fcompare("ogt", b[0], a[0])
-            return f.select(larger, b[0], a[0]), f.select(larger, b[1], a[1])
-
-        left = [(value, constant(integers, i)) for i, value in enumerate(values)]
-        while len(left) > 1:
-            merged = [better(a, b) for a, b in zip(left[::2], left[1::2], strict=False)]
-            left = merged + left[2 * len(merged) :]
-        ((top, number),) = left
-        pairs = zip(values[::2], [*values[1::2], values[-1]], strict=False)
-        unordered = tree([f.fcompare("uno", a, b) for a, b in pairs], partial(f.integer, "or"))
-        number = f.select(unordered, nobody, number)
-        if self.rectified:
-            number = f.select(f.fcompare("ogt", top, constant(top.type, 0)), number, nobody)
-        return f.select(unordered, constant(top.type, math.nan), top), number
 
 
 @dataclass(frozen=True)
@@ -120,6 +100,34 @@ class WinnerBackward(WindowKernel):
             for i, tap in enumerate(taps):
                 taken = f.select(f.compare("eq", number, i), value, zero)
                 contribute(taken, dx, f.add(tap, element), b, add=overlap)
+
+
+def first_largest(
+    f: Function, values: Sequence[Value], lanes: int, *, rectified: bool = False
+) -> tuple[Value, Value]:
+    """Return the lane-wise maximum, and the number of its first place as an int32.
+
+    Values are in scan order. `NOBODY` is the number where one is NaN, and if they are ``rectified``
+    where none is positive.
+    """
+    vector, integers = values[0].type, Vector(I32, lanes)
+    nobody = constant(integers, NOBODY)
+
+    def better(a: tuple[Value, Value], b: tuple[Value, Value]) -> tuple[Value, Value]:
+        larger = f.fcompare("ogt", b[0], a[0])
+        return f.select(larger, b[0], a[0]), f.select(larger, b[1], a[1])
+
+    left = [(value, constant(integers, i)) for i, value in enumerate(values)]
+    while len(left) > 1:
+        merged = [better(a, b) for a, b in zip(left[::2], left[1::2], strict=False)]
+        left = merged + left[2 * len(merged) :]
+    ((top, number),) = left
+    pairs = zip(values[::2], [*values[1::2], values[-1]], strict=False)
+    unordered = tree([f.fcompare("uno", a, b) for a, b in pairs], partial(f.integer, "or"))
+    number = f.select(unordered, nobody, number)
+    if rectified:
+        number = f.select(f.fcompare("ogt", top, constant(vector, 0)), number, nobody)
+    return f.select(unordered, constant(vector, math.nan), top), number
 
 
 def _taps(f: Function, window: Window) -> list[Index]:
