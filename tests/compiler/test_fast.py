@@ -99,6 +99,9 @@ NETWORKS = {
     "90, dilated": residual((16, 90), 17, 3, flip=True, dilation=8),
     "9x15, 1x7": residual((16, 9, 15), 20, (1, 7), flip=True),
     "18x5, 3x1": residual((17, 18, 5), 16, (3, 1), flip=False),
+    "9x14, 3x5": residual((16, 9, 14), 20, (3, 5), flip=True),
+    "5x8x9": residual((16, 5, 8, 9), 16, 3, flip=False),
+    "4x7x9, 2 apart": residual((17, 4, 7, 9), 16, 3, flip=True, dilation=2),
 }
 EACH_NETWORK = pytest.mark.parametrize("name", NETWORKS)
 CPUS_IN_TURN = dict(zip(NETWORKS, itertools.cycle(ALL_TARGETS), strict=False))
@@ -270,7 +273,8 @@ def test_nothing_is_written_outside_of_buffers(fences, name: str) -> None:
         ((64, 14, 14), conv(64, (3, 3), dilation=2), "F(5,3)"),
         ((64, 14, 14), same_conv(64, (3, 3), dilation=(1, 6)), None),
         ((64, 14, 14), same_conv(64, (3, 3), groups=2), None),
-        ((64, 14, 14), same_conv(64, (3, 5)), None),
+        ((64, 14, 14), same_conv(64, (3, 5)), "F(6,5)"),
+        ((64, 14, 14), same_conv(64, (5, 3)), "F(8,3)"),
         ((64, 17, 17), same_conv(64, (1, 7)), "DFT(18,7)"),
         ((64, 17, 17), same_conv(64, (3, 1)), "F(6,3)"),
         ((64, 14, 14), same_conv(64, (7, 7)), "DFT(10,7)"),
@@ -278,7 +282,10 @@ def test_nothing_is_written_outside_of_buffers(fences, name: str) -> None:
         ((64, 28, 28), same_conv(64, (14, 14)), None),
         ((64, 14, 14), same_conv(64, (1, 1)), None),
         ((64, 14, 14), conv(64, (3, 3), padding=3), None),
-        ((64, 8, 8, 8), same_conv(64, (3, 3, 3)), None),
+        ((64, 8, 8, 8), same_conv(64, (3, 3, 3)), "F(4,3)"),
+        ((64, 8, 9, 10), same_conv(64, (1, 3, 3)), "F(5,3)"),
+        ((64, 8, 9, 10), same_conv(64, (3, 1, 1)), None),
+        ((4, 8, 8, 8), same_conv(64, (3, 3, 3)), None),
         ((64,), ops.Conv(64, (), (), (), ()), None),
         ((4, 32, 32), same_conv(64, (3, 3)), None),
         ((64, 32, 32), same_conv(4, (3, 3)), None),
@@ -301,15 +308,18 @@ def test_sums_of_gradients_that_fit_no_cache_are_summed_directly() -> None:
 @st.composite
 def candidates(draw) -> tuple[ops.Conv, tuple[int, ...]]:
     """Draw a convolution that a form may serve, and the shape of its input."""
-    rank = draw(st.sampled_from([1, 2]))
-    taps = draw(st.sampled_from([3, 5] if rank == 2 else [3, 4, 5, 6, 9, 11]))
-    pair = st.tuples(*[st.integers(0, taps - 1)] * 2)
-    padding = draw(st.tuples(*[pair] * rank))
+    rank = draw(st.sampled_from([1, 2, 3]))
+    taps = draw(st.sampled_from([3, 5] if rank > 1 else [3, 4, 5, 6, 9, 11]))
+    kernel = [taps] * rank
+    if rank > 1:
+        kernel[0] = draw(st.sampled_from([1, 2, 3, taps]))
+    padding = tuple(tuple(draw(st.integers(0, n - 1)) for _ in "lh") for n in kernel)
     extents = tuple(
-        draw(st.integers(max(1, taps - low - high), 70 // rank)) for low, high in padding
+        draw(st.integers(max(1, n - low - high), 70 // rank))
+        for n, (low, high) in zip(kernel, padding, strict=True)
     )
     channels, filters = (draw(st.integers(LEAST_CHANNELS, 700)) for _ in "cf")
-    return conv(filters, (taps,) * rank, padding=padding), (channels, *extents)
+    return conv(filters, tuple(kernel), padding=padding), (channels, *extents)
 
 
 def choices(op: ops.Conv, shape: tuple[int, ...], target: Target) -> Iterator[tuple]:
@@ -330,10 +340,12 @@ def test_choices_fit_the_machine_and_the_grid(target: Target, candidate) -> None
     op, shape = candidate
     for choice, summed, made, read, written in choices(op, shape, target):
         form, tiling, product = form_named(choice.tiling.form), choice.tiling, choice.product
-        assert op.kernel[0] == form.taps
+        assert op.kernel[-1] == form.taps
+        assert tiling.stacked * form.taps ** len(tiling.axes) == math.prod(op.kernel)
         assert tiling.spatial == written
         rows, columns = tiling.tiles
-        assert rows * columns * form.outputs ** len(written) >= math.prod(written)
+        covered = tiling.grids * rows * columns * form.outputs ** len(tiling.axes)
+        assert covered >= math.prod(written)
         assert tiling.samples == 1 or (tiling.rows, tiling.columns) == (rows, columns)
         lanes = choose.lanes_for(made, "float32", target)
         assert sum(product.blocks) * lanes >= made > (sum(product.blocks) - 1) * lanes
@@ -342,11 +354,10 @@ def test_choices_fit_the_machine_and_the_grid(target: Target, candidate) -> None
         assert product.tiles <= choose.MOST_POSITIONS[target.registers][size]
         tile = gradient_tile(product.blocks, summed, target)
         assert tile.vectors * tile.channels <= choose.MOST_ACCUMULATORS[target.registers]
-        for start, extent, output, (low, high) in zip(
-            choice.offset, read, written, tiling.reach(choice.offset, read), strict=True
-        ):
-            tiles = -(-output // form.outputs)
-            last = start + tiles * form.outputs + form.taps - 2
+        axes = zip(op.kernel, choice.offset, read, written, tiling.sides, strict=True)
+        reach = tiling.reach(choice.offset, read)
+        for (taps, start, extent, output, side), (low, high) in zip(axes, reach, strict=True):
+            last = start + -(-output // side) * side + taps - 2
             assert -low <= start
             assert last < extent + high
         assert (choice, summed, made, read, written) in list(choices(op, shape, target))

@@ -64,11 +64,13 @@ class Case:
     flip: bool = False
     dilation: tuple[int, ...] = ()
     plain: tuple[bool, ...] = ()
+    stack: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         words = f"{self.form}-{self.channels}-{self.filters}-{self.spatial}-{self.block}"
         apart = f"-d{self.dilation}" if self.dilation else ""
         apart += "-".join(["", *(str(axis) for axis, one in enumerate(self.plain) if one)])
+        apart += f"-t{self.stack}" if self.stack else ""
         last = f"-n{self.samples}{'-flip' if self.flip else ''}{apart}"
         return f"{words}-{self.vectors}x{self.tiles}{last}"
 
@@ -78,7 +80,7 @@ class Case:
 
     @property
     def fast_rank(self) -> int:
-        """Axes along which there are taps."""
+        """Axes that are transformed."""
         return self.rank - sum(self.plain)
 
     @property
@@ -89,7 +91,8 @@ class Case:
     def conv(self) -> ops.Conv:
         ones = (1,) * self.rank
         apart, plain = self.dilation or ones, self.plain or (False,) * self.rank
-        kernel = tuple(1 if one else self.taps for one in plain)
+        stack = self.stack or ones
+        kernel = tuple(n if one else self.taps for one, n in zip(plain, stack, strict=True))
         return ops.Conv(self.filters, kernel, ones, self.padding, apart, 1, False, self.flip)
 
     @property
@@ -97,15 +100,19 @@ class Case:
         return self.conv.infer_shape((self.channels, *self.spatial))[1:]
 
     def tiling(self, spatial: tuple[int, ...]) -> Tiling:
-        """Return the tiling of a grid of outputs; a block is no larger than the grid."""
+        """Return the tiling of the outputs; a block is no larger than a grid."""
         samples, rows, columns = self.block
-        whole = Tiling(self.form, spatial, dilation=self.dilation, plain=self.plain)
+        whole = Tiling(
+            self.form, spatial, dilation=self.dilation, plain=self.plain, stack=self.stack
+        )
         all_rows, all_columns = whole.tiles
         rows, columns = min(rows, all_rows), min(columns, all_columns)
         return replace(whole, samples=samples, rows=rows, columns=columns)
 
 
 SAME, WIDE = ((1, 1), (1, 1)), ((2, 2), (2, 2))
+COLUMNS, PLANES = (True, False), (True, False, False)
+"""Which axes are not transformed."""
 CASES = [
     Case("F(4,3)", 16, 16, (8, 8), SAME, (1, 2, 2), 1, 4),
     Case("F(4,3)", 17, 33, (9, 11), SAME, (1, 2, 3), 2, 4, samples=2, flip=True),
@@ -148,6 +155,96 @@ CASES = [
     Case("DFT(9,8)", 8, 16, (6, 23), ((0, 0), (3, 4)), (4, 6, 3), 1, 4, 5, plain=(True, False)),
     Case(
         "F(2,5)", 8, 33, (13, 7), ((4, 4), (0, 0)), (1, 3, 4), 2, 4, 2, False, (2, 3), (False, True)
+    ),
+    Case(
+        "F(6,5)", 8, 17, (7, 13), ((1, 1), (2, 2)), (1, 2, 2), 1, 4, 3, False, (), COLUMNS, (3, 1)
+    ),
+    Case("F(4,3)", 17, 16, (6, 9), ((4, 2), (1, 1)), (4, 3, 2), 1, 4, 3, True, (), COLUMNS, (5, 1)),
+    Case(
+        "F(8,3)",
+        5,
+        16,
+        (9, 11),
+        ((6, 6), (2, 2)),
+        (1, 3, 1),
+        1,
+        4,
+        3,
+        True,
+        (3, 2),
+        COLUMNS,
+        (5, 1),
+    ),
+    Case(
+        "DFT(9,8)", 8, 16, (4, 23), ((1, 0), (3, 4)), (3, 4, 3), 1, 4, 3, True, (), COLUMNS, (2, 1)
+    ),
+    Case(
+        "F(4,3)",
+        17,
+        16,
+        (3, 9, 6),
+        ((1, 1),) * 3,
+        (1, 2, 2),
+        1,
+        4,
+        3,
+        plain=PLANES,
+        stack=(3, 1, 1),
+    ),
+    Case(
+        "F(2,3)",
+        16,
+        33,
+        (5, 4, 3),
+        ((0, 2), (1, 1), (2, 0)),
+        (4, 2, 2),
+        1,
+        4,
+        3,
+        True,
+        (),
+        PLANES,
+        (3, 1, 1),
+    ),
+    Case(
+        "F(4,3)",
+        8,
+        16,
+        (3, 5, 7),
+        ((1, 0), (2, 2), (1, 1)),
+        (3, 2, 3),
+        1,
+        4,
+        3,
+        True,
+        (2, 2, 1),
+        PLANES,
+        (2, 1, 1),
+    ),
+    Case(
+        "F(6,5)",
+        8,
+        16,
+        (3, 4, 9),
+        ((1, 1), (1, 1), (2, 2)),
+        (2, 4, 2),
+        1,
+        4,
+        3,
+        plain=(True, True, False),
+        stack=(3, 3, 1),
+    ),
+    Case(
+        "F(6,3)",
+        16,
+        17,
+        (3, 11, 4),
+        ((0, 0), (1, 1), (0, 0)),
+        (1, 1, 4),
+        1,
+        4,
+        3,
+        plain=(True, False, True),
     ),
 ]
 TARGETS = pytest.mark.parametrize("cpu", ALL_TARGETS)
@@ -202,7 +299,8 @@ def transformed(weight, indices, weights: WeightLayout, case: Case, target, *, t
     """Return U as the kernel computes it."""
     kernel = FastWeights(weights, case.form, case.fast_rank, "float32", turned)
     u, behind = guarded(transformed_size(weights, case.form, case.fast_rank))
-    call_kernel(kernel, [packed(weight, indices), u], count=weights.inputs, target=target)
+    count = weights.inputs * math.prod(case.stack)
+    call_kernel(kernel, [packed(weight, indices), u], count=count, target=target)
     assert np.isnan(behind).all()
     return u
 
@@ -267,7 +365,7 @@ def fused_inputs(case: Case, n: int) -> tuple[np.ndarray, np.ndarray]:
 def backward(case: Case, dy, weight, target) -> np.ndarray:
     """Return the kernel's gradient with respect to the input."""
     tiling = case.tiling(case.spatial)
-    axes = zip(case.padding, case.conv.kernel, tiling.apart, strict=True)
+    axes = zip(case.padding, case.conv.kernel, case.conv.dilation, strict=True)
     offset = tuple(low - (taps - 1) * apart for (low, _), taps, apart in axes)
     weights = weight_layout(case, case.channels, case.filters, target)
     indices = weights.backward_indices()
@@ -316,7 +414,8 @@ def weight_gradient(case: Case, chunks, target) -> np.ndarray:
     finish = FastGradientFinish(weights, case.form, case.fast_rank, "float32", case.flip)
     dw, behind = guarded(weights.size)
     counted = np.array([len(chunks)])
-    call_kernel(finish, [sums, counted, dw], count=case.channels, target=target)
+    count = case.channels * math.prod(case.stack)
+    call_kernel(finish, [sums, counted, dw], count=count, target=target)
     assert np.isnan(behind).all()
     indices = weights.forward_indices()
     assert not dw[indices < 0].any()

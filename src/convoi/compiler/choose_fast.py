@@ -165,11 +165,12 @@ def gradient_choice(
         return None
     if tuned.chosen(gradient_signature(conv, input_shape, forward.tiling.form)) == DIRECT:
         return None
-    channels, filters, rank = input_shape[0], conv.filters, len(forward.tiling.axes)
+    filters, rank = conv.filters, len(forward.tiling.axes)
+    channels = forward.tiling.stacked * input_shape[0]
     form = forward.tiling.form
     if _sums(form, rank, channels, filters) > MOST_GRADIENT_BYTES:
         outputs = conv.infer_shape(input_shape)
-        costs = form_costs(conv, channels, outputs, forward.offset, dtype, target) or {}
+        costs = form_costs(conv, input_shape[0], outputs, forward.offset, dtype, target) or {}
         paying = {n: c for n, c in costs.items() if n != DIRECT and MARGIN * c <= costs[DIRECT]}
         small = (n for n in paying if _sums(n, rank, channels, filters) <= MOST_GRADIENT_BYTES)
         form = min(small, key=lambda name: paying[name], default=DIRECT)
@@ -224,7 +225,8 @@ def _choice(  # noqa: PLR0917 - what a convolution consists of
         return None
     filters, *spatial = outputs
     whole = _uncut(form, spatial, conv)
-    tiling = _tiling(whole, _block_tiles(form, len(whole.axes), channels, filters))
+    stacked = whole.stacked * channels
+    tiling = _tiling(whole, _block_tiles(form, len(whole.axes), stacked, filters))
     lanes = lanes_for(filters, dtype, target)
     product = _product(tiling.block, -(-filters // lanes), lanes, target)
     return FastChoice(tiling, product, offset)
@@ -250,14 +252,12 @@ def form_costs(  # noqa: PLR0917 - what a convolution consists of
 ) -> dict[str, float] | None:
     """Return the cycles that a sample takes directly and by each form, None if no form serves."""
     filters, *spatial = outputs
-    taps = max(conv.kernel, default=1)
-    rank = sum(extent > 1 for extent in conv.kernel)
-    forms = _forms(taps, rank, channels)
+    plain, stack, taps = _axes(conv)
+    rank = len(plain) - sum(plain)
+    forms = _forms(taps, rank, channels * math.prod(stack))
     applies = (
         bool(forms)
         and dtype == "float32"
-        and len(spatial) in {1, 2}
-        and set(conv.kernel) <= {1, taps}
         and set(conv.stride) == {1}
         and conv.groups == 1
         and min(channels, filters) >= LEAST_CHANNELS
@@ -270,10 +270,24 @@ def form_costs(  # noqa: PLR0917 - what a convolution consists of
         return None
     lanes = lanes_for(filters, dtype, target)
     vectors = -(-filters // lanes)
-    direct = math.prod(spatial) * taps**rank * channels * vectors
+    direct = math.prod(spatial) * math.prod(conv.kernel) * channels * vectors
     return {DIRECT: float(direct)} | {
         name: _cost(_uncut(name, spatial, conv), channels, vectors, lanes) for name in forms
     }
+
+
+def _axes(conv: Conv) -> tuple[tuple[bool, ...], tuple[int, ...], int]:
+    """Return which axes are not transformed, the taps that are stacked, and those of the others.
+
+    The last two axes are transformed, the last one alone if they have different taps.
+    """
+    kernel = conv.kernel
+    *leading, last = kernel or (1,)
+    plain, stack = [True] * len(leading) + [False], [*leading, 1]
+    if leading and last in {1, leading[-1]}:
+        plain[-2:], stack[-2:] = [False, last == 1 < leading[-1]], [1, 1]
+    taps = max((extent for extent, one in zip(kernel, plain, strict=False) if not one), default=1)
+    return tuple(plain), tuple(stack), taps
 
 
 def _forms(taps: int, rank: int, channels: int) -> list[str]:
@@ -297,15 +311,16 @@ def _serves(name: str, taps: int, rank: int, channels: int) -> bool:
 def _cost(tiling: Tiling, channels: int, vectors: int, lanes: int) -> float:
     """Return the cycles that a sample takes."""
     form = form_named(tiling.form)
-    rank = len(tiling.axes)
-    tiles = math.prod(tiling.tiles)
+    rank, stacked = len(tiling.axes), tiling.stacked
+    tiles = tiling.grids * math.prod(tiling.tiles)
     positions = int(form.size**rank)
-    weights = positions * channels * vectors
+    weights = positions * stacked * channels * vectors
     reading = _memory(4 * weights * lanes).cycles / SAMPLES
     # Spectra have many weights for few products, which do not hide what reading them takes.
     hidden = form.size == form.reach
     products = (max(tiles, reading) if hidden else tiles + reading) * weights
-    transforms = _transform_cost(form, rank, form.reach, form.operations[0]) * -(-channels // lanes)
+    transforms = _transform_cost(form, rank, form.reach, form.operations[0])
+    transforms *= stacked * -(-channels // lanes)
     transforms += _transform_cost(form, rank, form.outputs, form.operations[1]) * vectors
     return products + tiles * transforms
 
@@ -331,8 +346,8 @@ def _block_tiles(form: str, rank: int, channels: int, filters: int) -> int:
 
 def _uncut(form: str, spatial: Sequence[int], conv: Conv) -> Tiling:
     """Return the tiles of a form, a block each."""
-    plain = tuple(extent == 1 for extent in conv.kernel)
-    return Tiling(form, tuple(spatial), dilation=conv.dilation, plain=plain)
+    plain, stack, _ = _axes(conv)
+    return Tiling(form, tuple(spatial), dilation=conv.dilation, plain=plain, stack=stack)
 
 
 def _tiling(tiling: Tiling, wanted: int) -> Tiling:

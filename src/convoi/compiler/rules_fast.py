@@ -168,7 +168,7 @@ def _transformed(
         [packed, block],
         writes=[name],
         whole=True,
-        units=layout.inputs,
+        units=choice.tiling.stacked * layout.inputs,
     )
     return block, (name,)
 
@@ -218,5 +218,5 @@ def _weight_gradient(
         writes=[task.output],
         needs=[sums],
         whole=True,
-        units=layout.inputs,
+        units=choice.tiling.stacked * layout.inputs,
     )

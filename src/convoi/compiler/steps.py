@@ -144,7 +144,7 @@ class FastPacking(Packing):
 
     layout: WeightLayout
     matrix: NDArray[np.float64]
-    """Of the transform, with a column per tap."""
+    """Of the transform, with a column per tap that is not stacked."""
     turned: bool = False
     """Whether taps are taken in reverse order."""
 
@@ -157,15 +157,16 @@ class FastPacking(Packing):
     def pack(self, array: Array, dtype: str) -> Array:
         """Return the transformed weights."""
         packed = super().pack(np.asarray(array, np.float64), "float64")
-        layout, positions = self.layout, self.matrix.shape[0]
+        layout, (positions, per_stacked) = self.layout, self.matrix.shape
         result: Array = np.empty((positions, self.size // positions), dtype)
         start = end = 0
         for block in layout.blocks:
             size = layout.taps * layout.inputs * block * layout.lanes
             taps = packed[start : start + size].reshape(layout.taps, -1)
             taps = taps[::-1] if self.turned else taps
-            begin, end = end, end + taps.shape[1]
-            result[:, begin:end] = self.matrix @ taps
+            transformed = self.matrix @ taps.reshape(-1, per_stacked, taps.shape[1])
+            begin, end = end, end + len(transformed) * taps.shape[1]
+            result[:, begin:end] = transformed.swapaxes(0, 1).reshape(positions, -1)
             start += size
         return result.ravel()
 

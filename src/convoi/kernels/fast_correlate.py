@@ -7,7 +7,8 @@ summed over channels as ordinary matrix products, one per transformed position f
     V[f][t][c] = B^T x B     M[f][t][k] = sum over c of U[f][k, c] V[f][t][c]     y = A^T M A
 
 for a block of tiles t, with the matrices of :mod:`convoi.kernels.winograd_forms`. The same holds
-for the gradient with respect to the input, with the weights turned round.
+for the gradient with respect to the input, with the weights turned round. Along further axes
+nothing is transformed: their taps are summed as input channels are (:mod:`convoi.kernels.tiling`).
 
 Kernels of many taps have spectra in place of Winograd's polynomials, and the rest is the same:
 :mod:`convoi.kernels.fourier_forms`.
@@ -18,6 +19,7 @@ Reference: A. Lavin and S. Gray, "Fast algorithms for convolutional neural netwo
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -41,7 +43,7 @@ from convoi.kernels.fast_tiles import (
 )
 from convoi.kernels.forms import form_named
 from convoi.kernels.sharing import Bounds, Units, within
-from convoi.kernels.tiling import Tiling, tile_stride
+from convoi.kernels.tiling import Tiling, stacked, tile_stride
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,7 +110,17 @@ class FastCorrelate(Kernel):
     @property
     def scratch_elements(self) -> int:
         """Elements of scratch memory."""
-        return self.tiling.scratch(self.x) + self.tiling.scratch(self.y)
+        return self.tiling.scratch(self._v) + self.tiling.scratch(self.y)
+
+    @property
+    def _v(self) -> Layout:
+        """How the channels of a transformed tile lie."""
+        return stacked(self.x, self.tiling.stacked)
+
+    @property
+    def _channels_in_all(self) -> int:
+        """Input channels, as often as taps are stacked."""
+        return self.tiling.stacked * self.x.channels
 
     @property
     def units(self) -> int:
@@ -118,7 +130,7 @@ class FastCorrelate(Kernel):
     @property
     def by_channels(self) -> bool:
         """Whether threads share the channels first, so that each reads few of many weights."""
-        size = self.tiling.positions * self.x.channels * self.y.stride * self.y.element.size
+        size = self.tiling.positions * self._channels_in_all * self.y.stride * self.y.element.size
         return self.divided and size >= BY_CHANNELS_BYTES and len(self.product.blocks) > 1
 
     def _channels(self, f: Function, call: CallArguments, strip: Index) -> Bounds:
@@ -139,8 +151,9 @@ class FastCorrelate(Kernel):
     @property
     def work(self) -> int:
         """Products of a sample, and half as much for transforms."""
-        rows, columns = self.tiling.tiles
-        return 3 * rows * columns * self.tiling.positions * self.x.channels * self.y.stride // 2
+        tiling = self.tiling
+        tiles = tiling.grids * math.prod(tiling.tiles)
+        return 3 * tiles * tiling.positions * self._channels_in_all * self.y.stride // 2
 
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loop over blocks: transform, multiply, transform back."""
@@ -164,9 +177,9 @@ class FastCorrelate(Kernel):
                 some(block, channels)
 
         def some(block: Block, channels: Bounds | None) -> None:
-            planes = (scratch, self.tiling.plane(self.x))
-            transform_tiles(walk, block, x, self.x, self.offset, form.input, planes)
-            products = f.at(scratch, self.tiling.scratch(self.x), self.x.element)
+            shifts = self.tiling.shifts(self.x)
+            transform_tiles(walk, block, x, self.x, self.offset, form.input, scratch, shifts)
+            products = f.at(scratch, self.tiling.scratch(self._v), self.x.element)
             streams = [Stream(p, t) for p, t in zip(rest, self.tensors, strict=False)]
             streams.append(Stream(rest[-1], self.y, write=True))
             prefetch = prefetch_ahead(f, self.tiling, block, streams)
@@ -186,12 +199,12 @@ class FastCorrelate(Kernel):
         """Emit M[f] = V[f] U[f] for all transformed positions f, and some blocks of channels."""
         u, v, products = memory
         element, lanes = self.y.element, self.y.lanes
-        channels = self.x.channels
+        channels = self._channels_in_all
         group_sizes = [(size, len(list(g))) for size, g in itertools.groupby(self.product.blocks)]
 
         def one_position(number: Index, _: object) -> None:
             prefetch(number)
-            v_here = f.at(v, f.mul(number, self.tiling.plane(self.x)), element)
+            v_here = f.at(v, f.mul(number, self.tiling.plane(self._v)), element)
             m_here = f.at(products, f.mul(number, self.tiling.plane(self.y)), element)
             u_here = f.at(u, f.mul(number, channels * self.y.stride), element)
             first = number_of_block = 0
@@ -227,23 +240,28 @@ class FastCorrelate(Kernel):
     def _tile(  # noqa: PLR0917 - the operands of a matrix product
         self, f: Function, size: int, tiles: int, first: Index, u: Value, v: Value, m: Value
     ) -> None:
-        """Emit a register tile: acc[k][t] += U[k] * V[t], over all input channels."""
+        """Emit a register tile: acc[k][t] += U[k] * V[t], over all input channels and taps."""
         element, vector, lanes = self.y.element, self.y.vector, self.y.lanes
-        v_tile = f.at(v, f.mul(first, tile_stride(self.x)), element)
+        v_tile = f.at(v, f.mul(first, tile_stride(self._v)), element)
 
-        def channel(c: Index, sums: list[Value]) -> list[Value]:
+        def tap(i: Index, sums: list[Value]) -> list[Value]:
+            u_tap = f.at(u, f.mul(i, self.x.channels * size * lanes), element)
+            v_tap = f.at(v_tile, f.mul(i, self.x.stride), element)
+            return f.loop(self.x.channels, partial(channel, u_tap, v_tap), sums)
+
+        def channel(u: Value, v: Value, c: Index, sums: list[Value]) -> list[Value]:
             sums = list(sums)
             u_here = f.at(u, f.mul(c, size * lanes), element)
-            v_here = f.at(v_tile, c, element)
+            v_here = f.at(v, c, element)
             weights = [f.load(f.at(u_here, k * lanes, element), vector) for k in range(size)]
             for t in range(tiles):
-                value = f.broadcast(f.at(v_here, t * tile_stride(self.x), element), vector)
+                value = f.broadcast(f.at(v_here, t * tile_stride(self._v), element), vector)
                 for k in range(size):
                     i = k * tiles + t
                     sums[i] = f.fma(value, weights[k], sums[i])
             return sums
 
-        sums = f.loop(self.x.channels, channel, [constant(vector, 0.0)] * (size * tiles))
+        sums = f.loop(self.tiling.stacked, tap, [constant(vector, 0.0)] * (size * tiles))
         m_tile = f.at(m, f.mul(first, tile_stride(self.y)), element)
         for k in range(size):
             for t in range(tiles):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convoi.kernels.tiling import Tiling, tile_stride
+from convoi.kernels.tiling import Tiling, stacked, tile_stride
 from convoi.runtime.buffers import ALIGNMENT
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Block:
-    """A block of tiles: where it begins, and how large it is."""
+    """A block of tiles: where it begins, and how large it is; samples are grids."""
 
     sample: Index
     row: Index
@@ -44,12 +44,14 @@ class TilePlace:
 
     number: Index
     sample: Index
+    grid: Index
+    """Which of the sample's grids it is in."""
     row: Index
     column: Index
 
     def numbers(self, rank: int) -> tuple[Index, ...]:
-        """Return the tile's number along each axis of a grid."""
-        return (self.row, self.column)[-rank:]
+        """Return the tile's number along each of so many axes."""
+        return (self.grid, self.row, self.column)[-rank:]
 
 
 class BlockWalk:
@@ -69,6 +71,7 @@ class BlockWalk:
         """
         f, tiling = self.f, self.tiling
         rows, columns = tiling.tiles
+        grids = f.mul(count, tiling.grids)
 
         def one(sample: Index, samples: Index, row: Index, column: Index, height: int) -> None:
             width = min(tiling.columns, columns - column if isinstance(column, int) else columns)
@@ -92,9 +95,9 @@ class BlockWalk:
             )
 
         def samples_at(sample: Index) -> Index:
-            return 1 if tiling.samples == 1 else f.minimum(f.sub(count, sample), tiling.samples)
+            return 1 if tiling.samples == 1 else f.minimum(f.sub(grids, sample), tiling.samples)
 
-        f.loop(count, lambda s, _: row_blocks(s, samples_at(s)), step=tiling.samples)
+        f.loop(grids, lambda s, _: row_blocks(s, samples_at(s)), step=tiling.samples)
 
     def strip(self, block: Block) -> Index:
         """Return the number of a block's strip."""
@@ -128,14 +131,17 @@ class BlockWalk:
 
     def tiles(self, block: Block, body: Callable[[TilePlace], None]) -> None:
         """Run the body for every tile of a block."""
-        f = self.f
+        f, grids = self.f, self.tiling.grids
 
         def one(s: Index, r: Index, c: Index) -> None:
             number = f.add(f.mul(f.add(f.mul(s, block.rows), r), block.columns), c)
+            grid = f.add(block.sample, s)
+            sample = f.quotient(grid, grids)
             body(
                 TilePlace(
                     number,
-                    f.add(block.sample, s),
+                    sample,
+                    f.sub(grid, f.mul(sample, grids)) if grids > 1 else 0,
                     f.add(block.row, r),
                     f.add(block.column, c),
                 )
@@ -234,11 +240,9 @@ def prefetch_ahead(
     areas = []
     for stream in streams:
         layout = stream.layout
-        line = ALIGNMENT // layout.element.size
-        lines = -(-layout.size * tiling.samples // (blocks * line))
-        start = f.add(
-            f.mul(block.sample, layout.size), f.mul(f.add(ordinal, per_row), lines * line)
-        )
+        line, size = ALIGNMENT // layout.element.size, layout.size // tiling.grids
+        lines = -(-size * tiling.samples // (blocks * line))
+        start = f.add(f.mul(block.sample, size), f.mul(f.add(ordinal, per_row), lines * line))
         share = -(-lines // tiling.positions)
         areas.append((stream, f.at(stream.pointer, start, layout.element), share, line))
 
@@ -259,35 +263,42 @@ def transform_tiles(  # noqa: PLR0917 - what is read, how, and where to
     layout: Layout,
     offset: Sequence[int],
     transform: Transform,
-    scratch: tuple[Value, int],
+    memory: Value,
+    shifts: Sequence[int] = (0,),
 ) -> None:
-    """Emit the transform of a block's tiles: ``scratch[f][t][channel]``, a plane for each f.
+    """Emit the transform of a block's tiles: ``memory[f][t][channel]``, a plane for each f.
 
-    Scratch memory is given with the elements of a plane.
-
-    A tile has as many positions as the transform has inputs; those beyond the grid are halo.
+    A tile has as many positions as the transform has inputs; those beyond the grid are halo. The
+    channels of stacked taps follow one another; shifts lead to what they meet.
     """
     f = walk.f
-    memory, plane = scratch
+    wide = stacked(layout, len(shifts))
+    plane, stride = walk.tiling.plane(wide), tile_stride(wide)
     offsets = grid_offsets(layout, transform.inputs, walk.tiling)
     vector = layout.vector
 
     def one(place: TilePlace) -> None:
         start = tile_start(f, layout, place, walk.tiling, offset)
 
-        def channels(c: Index, _: object) -> None:
-            base = f.at(pointer, f.add(start, c), layout.element)
-            values = {
-                where: f.load(f.at(base, distance, layout.element), vector)
-                for where, distance in offsets.items()
-            }
-            for axis in walk.tiling.axes:
-                values = transform.along(f, values, axis)
-            to = f.at(memory, f.add(f.mul(place.number, tile_stride(layout)), c), layout.element)
-            for number, where in enumerate(sorted(values)):
-                f.store(values[where], f.at(to, number * plane, layout.element))
+        def tap(i: Index, _: object) -> None:
+            first, to_first = f.add(start, f.entry(shifts, i)), f.mul(i, layout.stride)
 
-        f.loop(layout.stride, channels, step=layout.lanes)
+            def channels(c: Index, _: object) -> None:
+                base = f.at(pointer, f.add(first, c), layout.element)
+                values = {
+                    where: f.load(f.at(base, distance, layout.element), vector)
+                    for where, distance in offsets.items()
+                }
+                for axis in walk.tiling.axes:
+                    values = transform.along(f, values, axis)
+                at = f.add(f.mul(place.number, stride), f.add(to_first, c))
+                to = f.at(memory, at, layout.element)
+                for number, where in enumerate(sorted(values)):
+                    f.store(values[where], f.at(to, number * plane, layout.element))
+
+            f.loop(layout.stride, channels, step=layout.lanes)
+
+        f.loop(len(shifts), tap)
 
     walk.tiles(block, one)
 

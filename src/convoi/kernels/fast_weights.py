@@ -13,6 +13,7 @@ Weights lie as in :class:`~convoi.kernels.weights.WeightLayout`, U and dU as
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -27,7 +28,7 @@ from convoi.kernels.fast_tiles import (
 )
 from convoi.kernels.forms import form_named
 from convoi.kernels.layout import Layout
-from convoi.kernels.tiling import Tiling, tile_stride
+from convoi.kernels.tiling import Tiling, stacked, tile_stride
 from convoi.runtime.buffers import ALIGNMENT, round_up
 
 if TYPE_CHECKING:
@@ -46,13 +47,19 @@ SUMS_AT_ONCE = 12
 def transformed_size(layout: WeightLayout, form: str, rank: int) -> int:
     """Return the elements of U or dU, rounded up to cache lines."""
     granule = ALIGNMENT // 4
-    size = form_named(form).size ** rank * sum(layout.blocks) * layout.lanes * layout.inputs
+    channels = stacked_taps(layout, form, rank) * layout.inputs
+    size = form_named(form).size ** rank * sum(layout.blocks) * layout.lanes * channels
     return round_up(size, granule)
+
+
+def stacked_taps(layout: WeightLayout, form: str, rank: int) -> int:
+    """Return the taps that are not transformed: each is a set of input channels to U."""
+    return int(layout.taps // form_named(form).taps ** rank)
 
 
 @dataclass(frozen=True)
 class _Weights(Kernel):
-    """What the passes over weights share; their samples are input channels."""
+    """What the passes over weights share; their samples are input channels, tap by stacked tap."""
 
     weights: WeightLayout
     form: str
@@ -67,8 +74,9 @@ class _Weights(Kernel):
         return Layout(self.weights.outputs, (), self.weights.lanes, self.dtype)
 
     def taps(self) -> Iterator[tuple[Place, int]]:
-        """Iterate over the taps and where each lies among the weights."""
-        taps, last = form_named(self.form).taps, self.weights.taps - 1
+        """Iterate over the transformed taps and where each lies behind the first."""
+        taps = form_named(self.form).taps
+        last = taps**self.rank - 1
         for number, place in enumerate(itertools.product(range(taps), repeat=self.rank)):
             yield place, last - number if self.turned else number
 
@@ -85,7 +93,15 @@ class _Weights(Kernel):
         tap, and the same for transformed position 0 of U.
         """
         layout = self.weights
-        total = sum(layout.blocks) * layout.lanes * layout.inputs
+        stack = stacked_taps(layout, self.form, self.rank)
+        total = sum(layout.blocks) * layout.lanes * layout.inputs * stack
+        tap = f.quotient(channel, layout.inputs) if stack > 1 else 0
+        row = f.sub(stack - 1, tap) if self.turned else tap
+        # The weights of a tap are those of all input channels.
+        among_weights = f.add(
+            f.mul(row, layout.taps // stack * layout.inputs),
+            f.sub(channel, f.mul(tap, layout.inputs)),
+        )
         first = 0
         for size, group in itertools.groupby(layout.blocks):
             repeated = len(list(group))
@@ -94,9 +110,8 @@ class _Weights(Kernel):
             def one(b: Index, _: object, size: int = size, first: int = first) -> None:
                 width = size * layout.lanes
                 start = f.add(first * layout.inputs, f.mul(b, width * layout.inputs))
-                here = f.mul(channel, width)
-                weight = f.add(f.mul(start, layout.taps), here)
-                to = f.add(start, here)
+                weight = f.add(f.mul(start, layout.taps), f.mul(among_weights, width))
+                to = f.add(f.mul(start, stack), f.mul(channel, width))
 
                 def vector(v: Index, _: object) -> None:
                     lane = f.mul(v, layout.lanes)
@@ -215,13 +230,20 @@ class FastWeightGradient(Kernel):
     @property
     def work(self) -> int:
         """Products of a sample."""
-        rows, columns = self.tiling.tiles
-        return rows * columns * self.tiling.positions * self.x.channels * self.dy.stride
+        tiling = self.tiling
+        channels = tiling.stacked * self.x.channels
+        tiles = tiling.grids * math.prod(tiling.tiles)
+        return tiles * tiling.positions * channels * self.dy.stride
 
     @property
     def scratch_elements(self) -> int:
         """Elements of scratch memory."""
-        return self.tiling.scratch(self.x) + self.tiling.scratch(self.dy)
+        return self.tiling.scratch(self._v) + self.tiling.scratch(self.dy)
+
+    @property
+    def _v(self) -> Layout:
+        """How the channels of a transformed tile of x lie."""
+        return stacked(self.x, self.tiling.stacked)
 
     @property
     def samples_at_once(self) -> int:
@@ -236,11 +258,10 @@ class FastWeightGradient(Kernel):
         none = (0,) * len(self.dy.spatial)
 
         def one(block: Block) -> None:
-            planes = (scratch, self.tiling.plane(self.x))
-            transform_tiles(walk, block, x, self.x, self.offset, form.input, planes)
-            gradients = f.at(scratch, self.tiling.scratch(self.x), self.x.element)
-            planes = (gradients, self.tiling.plane(self.dy))
-            transform_tiles(walk, block, dy, self.dy, none, form.output.transposed, planes)
+            shifts = self.tiling.shifts(self.x)
+            transform_tiles(walk, block, x, self.x, self.offset, form.input, scratch, shifts)
+            gradients = f.at(scratch, self.tiling.scratch(self._v), self.x.element)
+            transform_tiles(walk, block, dy, self.dy, none, form.output.transposed, gradients)
             begins = f.compare("ne", call.fresh, 0)
             for index in (block.sample, block.row, block.column):
                 if isinstance(index, Value):
@@ -266,12 +287,12 @@ class FastWeightGradient(Kernel):
         """Emit dU[f] += V[f]^T D[f] for some transformed positions f."""
         v, d, du = memory
         element, lanes = self.dy.element, self.dy.lanes
-        channels = self.weights.inputs
+        channels = self.weights.inputs * self.tiling.stacked
         total = sum(self.weights.blocks) * lanes * channels
 
         def one_position(number: Index, _: object) -> None:
             prefetch(number)
-            v_here = f.at(v, f.mul(number, self.tiling.plane(self.x)), element)
+            v_here = f.at(v, f.mul(number, self.tiling.plane(self._v)), element)
             d_here = f.at(d, f.mul(number, self.tiling.plane(self.dy)), element)
             du_here = f.at(du, f.mul(number, total), element)
             first = 0
@@ -308,16 +329,23 @@ class FastWeightGradient(Kernel):
         du: Value,
         begins: Value,
     ) -> None:
-        """Emit the loop over tiles of input channels."""
+        """Emit the loop over tiles of input channels, tap by stacked tap."""
         channels, step = self.weights.inputs, self.tile.channels
         whole = channels // step * step
+        element, width = self.dy.element, shape[1]
 
-        def tile(c: Index, size: int) -> None:
-            self._tile(f, (*shape, size), c, v, d, du, begins)
+        def tap(i: Index, _: object) -> None:
+            v_tap = f.at(v, f.mul(i, self.x.stride), element)
+            du_tap = f.at(du, f.mul(i, channels * width), element)
 
-        f.loop(whole, lambda c, _: tile(c, step), step=step)
-        if channels > whole:
-            tile(whole, channels - whole)
+            def tile(c: Index, size: int) -> None:
+                self._tile(f, (*shape, size), c, v_tap, d, du_tap, begins)
+
+            f.loop(whole, lambda c, _: tile(c, step), step=step)
+            if channels > whole:
+                tile(whole, channels - whole)
+
+        f.loop(self.tiling.stacked, tap)
 
     def _tile(  # noqa: PLR0917 - the operands of the products
         self,
@@ -347,7 +375,7 @@ class FastWeightGradient(Kernel):
         def one(t: Index, sums: list[Value]) -> list[Value]:
             sums = list(sums)
             d_tile = f.at(d, f.mul(t, tile_stride(self.dy)), element)
-            v_tile = f.at(v_here, f.mul(t, tile_stride(self.x)), element)
+            v_tile = f.at(v_here, f.mul(t, tile_stride(self._v)), element)
             gradients = [f.load(f.at(d_tile, k * lanes, element), vector) for k in range(vectors)]
             for c in range(channels):
                 value = f.broadcast(f.at(v_tile, c, element), vector)

@@ -3,12 +3,17 @@
 Taps that lie d positions apart see every d-th position only. Their outputs are d grids, each of
 which is cut into tiles by itself: tile number t along an axis begins at position t % d of the
 t // d-th stretch of m d outputs, and its outputs lie d apart.
+
+Axes along which nothing is transformed come first. Taps along them are *stacked*: each is summed as
+if it were further input channels, those of the positions that it meets. The first of three axes is
+such an axis; its positions are grids of two axes, which are walked through as samples are.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convoi.kernels.forms import form_named
@@ -36,14 +41,16 @@ class Tiling:
     spatial: tuple[int, ...]
     """Positions of the output."""
     samples: int = 1
-    """Samples of a block; more than one only if a block covers whole samples."""
+    """Grids of a block, of one sample or several; more than one only if it covers them wholly."""
     rows: int = 1
     columns: int = 1
     """Tiles of a block along the last two axes."""
     dilation: tuple[int, ...] = ()
     """Positions from one tap to the next along each axis; empty: 1."""
     plain: tuple[bool, ...] = ()
-    """Axes along which the kernel has one tap, and a tile one position; empty: none."""
+    """Axes that are not transformed, along which a tile has one position; empty: none."""
+    stack: tuple[int, ...] = ()
+    """Taps along each axis that is not transformed, 1 for the others; empty: one."""
 
     @property
     def outputs(self) -> int:
@@ -80,10 +87,30 @@ class Tiling:
 
     @property
     def tiles(self) -> tuple[int, int]:
-        """Rows and columns of tiles of a sample."""
+        """Rows and columns of tiles of a grid."""
         pairs = zip(self.covered, self.sides, strict=True)
-        per_axis = [covered // side for covered, side in pairs]
-        return (1, per_axis[0]) if len(per_axis) == 1 else (per_axis[0], per_axis[1])
+        rows, columns = [1, *(covered // side for covered, side in pairs)][-2:]
+        return rows, columns
+
+    @property
+    def grids(self) -> int:
+        """Grids of rows and columns that a sample consists of."""
+        return math.prod(self.spatial[:-2])
+
+    @property
+    def stacked(self) -> int:
+        """Taps that are summed as further input channels."""
+        return math.prod(self.stack)
+
+    def shifts(self, layout: Layout) -> list[int]:
+        """Return the elements from the input of the first stacked tap to that of each."""
+        ones = (1,) * len(self.spatial)
+        pairs = zip(layout.axis_strides, self.dilation or ones, strict=True)
+        steps = [stride * apart for stride, apart in pairs]
+        return [
+            sum(tap * step for tap, step in zip(taps, steps, strict=True))
+            for taps in itertools.product(*map(range, self.stack or ones))
+        ]
 
     @property
     def block(self) -> int:
@@ -92,7 +119,7 @@ class Tiling:
 
     @property
     def strips(self) -> int:
-        """Rows of blocks of a sample, or blocks if they lie in one row; 1 if a block is larger."""
+        """Rows of blocks of a grid, or blocks if they lie in one row; 1 if a block is larger."""
         rows, columns = self.tiles
         if self.samples > 1:
             return 1
@@ -124,8 +151,10 @@ class Tiling:
     def reach(self, offset: Sequence[int], extents: Sequence[int]) -> tuple[tuple[int, int], ...]:
         """Return the halo that the input needs, whose position ``offset`` meets output 0."""
         found = []
-        taps = self._along_axes((form_named(self.form).taps,) * len(self.spatial))
-        axes = zip(offset, extents, self.covered, taps, self.apart, strict=True)
+        ones = (1,) * len(self.spatial)
+        taps = self._along_axes((form_named(self.form).taps,) * len(ones))
+        taps = tuple(map(max, taps, self.stack or ones))
+        axes = zip(offset, extents, self.covered, taps, self.dilation or ones, strict=True)
         for start, extent, covered, along, apart in axes:
             last = covered - 1 + (along - 1) * apart + start
             found.append((max(0, -start), max(0, last - (extent - 1))))
@@ -152,6 +181,11 @@ class Tiling:
             return None
         # Where no tile of the last stretch has it, all others do: their positions have one limit.
         return max(last, limit)
+
+
+def stacked(layout: Layout, count: int) -> Layout:
+    """Return how the channels of some stacked taps lie, one after the other."""
+    return layout if count == 1 else replace(layout, channels=count * layout.stride)
 
 
 def tile_stride(layout: Layout) -> int:
