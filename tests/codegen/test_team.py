@@ -132,6 +132,16 @@ def test_sums_over_several_chunks_and_steps_that_run_once_are_not_shared() -> No
     assert instance._shared
 
 
+@pytest.mark.parametrize("samples", [1, 2, 4, 7])
+def test_a_batch_of_one_chunk_is_shared(samples: int) -> None:
+    call = Recorder().kernel("k", units=5)
+    plan = Plan((Segment((call,), 1),), MEMORY, Chunking(4, 7))
+    for threads in (1, 2, 3):
+        instance = Instance(plan, threads)
+        instance.prepare(samples)
+        assert instance._shared is (threads > 1)
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_take_chunks_of_what_runs_once_between_calls_that_they_share(
     pool: Pool, threads: int

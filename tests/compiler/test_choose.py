@@ -120,15 +120,23 @@ def test_larger_activations_never_have_larger_convoys() -> None:
 
 @given(
     parameters=st.integers(0, 10**9),
+    more=st.integers(0, 10**9),
     multiply_adds=st.integers(0, 10**12),
     tile=st.sampled_from([1, 2, 4, 8, 16]),
 )
-def test_chunks_are_single_samples_or_whole_tiles(
-    parameters: int, multiply_adds: int, tile: int
+def test_chunks_are_whole_tiles_where_dense_layers_are_heavy(
+    parameters: int, more: int, multiply_adds: int, tile: int
 ) -> None:
-    samples = choose.chunk_samples(parameters, multiply_adds, tile)
-    assert samples == 1 or samples % tile == 0
-    assert 1 <= samples <= choose.MOST_CHUNK_SAMPLES
+    samples, small = choose.chunk_samples(parameters, parameters + more, multiply_adds, tile)
+    assert 1 <= small <= samples <= choose.MOST_CHUNK_SAMPLES
+    if choose.SUMS_PER_PRODUCT * parameters > multiply_adds:
+        assert samples % tile == 0
+        assert small >= tile // choose.SMALL_TILES
+    else:
+        assert small == samples
+    assert samples * multiply_adds >= choose.SUMS_PER_PRODUCT * (parameters + more) or (
+        samples == choose.MOST_CHUNK_SAMPLES
+    )
 
 
 @given(bytes_=st.integers(0, 1 << 40))

@@ -13,6 +13,7 @@ from convoi.compiler import (
     StepSettings,
     TrainingProgram,
     UpdateRule,
+    choose,
     memory,
     select,
 )
@@ -95,10 +96,12 @@ IN_TRAINING = [
 
 @CPUS
 @pytest.mark.parametrize("name", IN_TRAINING)
-def test_a_training_step_of_one_sample_is_the_same_however_it_is_divided(
+def test_a_training_step_of_one_chunk_is_the_same_however_it_is_divided(
     cpu: Cpu, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Two samples make a chunk here."""
     monkeypatch.setattr(select, "SHARE_IN_TRAINING", 1)
+    monkeypatch.setattr(choose, "chunk_samples", lambda *_: (2, 2))
     op, shape = LAYERS[name]
     graph = network(shape, op, GELU(), replace(op, bias=False), BatchNorm(), GlobalAveragePool())
     loss = MeanSquaredError()
@@ -110,10 +113,10 @@ def test_a_training_step_of_one_sample_is_the_same_however_it_is_divided(
             program = TrainingProgram(graph, loss, UpdateRule("sgd"), threads=threads)
             program.load(parameters)
             results = []
-            for rows in ([0], [0, 1, 2], [2], [1]):
+            for rows in ([0], [0, 1, 2], [2, 0], [1]):
                 arrays = (inputs[name][rows] for name in (TARGET, WEIGHT))
                 step = program.step(inputs[INPUT], rows, *arrays, StepSettings(0.01))
-                assert program._instance._shared is (len(rows) == 1 and threads > 1)
+                assert program._instance._shared is (len(rows) <= 2 and threads > 1)
                 results += [step.prediction, np.array(step.loss)]
             found[threads] = [*results, *program.parameters().values()]
         program.load(parameters)

@@ -18,6 +18,16 @@ def test_chunks_have_as_many_samples_as_are_worth_it(samples: int, most: int, fe
     assert chunks == 1 or samples > (chunks - 1) * fewest
 
 
+@given(samples=st.integers(0, 500), most=st.integers(1, 8), small=st.integers(1, 16))
+def test_a_batch_that_does_not_fill_two_chunks_makes_smaller_ones(
+    samples: int, most: int, small: int
+) -> None:
+    chunking = Chunking(most, 16, small)
+    assert chunking.is_small(samples) == (samples < 32)
+    alike = Chunking(most, small if samples < 32 else 16)
+    assert chunking.count(samples, convoy=3) == alike.count(samples, convoy=3)
+
+
 @pytest.mark.parametrize(("units", "expected"), [(0, 1), (1, 1), (4, 1), (5, 2), (9, 3)])
 def test_a_fixed_extent_is_cut_into_chunks_of_at_most_a_convoy(units: int, expected: int) -> None:
     assert Segment((), 4, extent=Extent.FIXED, units=units).fixed_chunks == expected

@@ -52,6 +52,7 @@ STREAMING_ARENA = 32 << 20
 """Bytes that the activations of a convoy may take for the sake of unshared weights."""
 MOST_CHUNKS = 8
 MOST_CHUNK_SAMPLES = 32
+SMALL_TILES = 4
 SUMS_PER_PRODUCT = 64
 """What the sum of a weight's gradient in memory costs, in multiply-adds of the forward pass: a
 chunk has so many samples that their products outweigh its sums."""
@@ -370,11 +371,33 @@ def convoy_size(bytes_per_sample: int, tile_samples: int, streamed_bytes: int = 
     return 1 << (size.bit_length() - 1)
 
 
-def chunk_samples(parameters: int, multiply_adds: int, tile_samples: int) -> int:
-    """Return the fewest samples that are worth a chunk of their own."""
-    samples = -(-SUMS_PER_PRODUCT * parameters // max(multiply_adds, 1))
-    samples = min(max(samples, 1), MOST_CHUNK_SAMPLES)
-    return samples if samples == 1 else -(-samples // tile_samples) * tile_samples
+def chunk_samples(
+    parameters: int, sums: int, multiply_adds: int, tile_samples: int
+) -> tuple[int, int]:
+    """Return the fewest samples that are worth a chunk of their own, and those of small batches.
+
+    Where the parameters alone ask for several samples, dense layers are heavy, and chunks fill
+    their tiles; a batch that does not make two such chunks is cut into those that fill a quarter.
+
+    Parameters
+    ----------
+    parameters, sums : int
+        Elements of the gradients, and the most of them in the domain of a form.
+    multiply_adds : int
+        Those of a sample's forward pass.
+    tile_samples : int
+        Samples that a dense layer takes at a time.
+    """
+
+    def worth(elements: int) -> int:
+        samples = -(-SUMS_PER_PRODUCT * elements // max(multiply_adds, 1))
+        return min(max(samples, 1), MOST_CHUNK_SAMPLES)
+
+    dense, small = worth(parameters), worth(sums)
+    if dense == 1:
+        return small, small
+    full = -(-max(dense, small) // tile_samples) * tile_samples
+    return full, max(small, tile_samples // SMALL_TILES)
 
 
 def chunk_limit(parameter_bytes: int) -> int:

@@ -192,11 +192,16 @@ def compile_training(
     segments = cut_at_heavy_layers(selection, segments)
     segments = ask_ahead(selection, segments)
     parameters = sum(p.size for p in selection.packings.values() if not p.transposed)
-    samples = choose.chunk_samples(parameters, _multiply_adds(graph), selection.tile_samples)
+    samples, small = choose.chunk_samples(
+        parameters,
+        parameters + selection.transformed_sums,
+        _multiply_adds(graph),
+        selection.tile_samples,
+    )
     granule = selection.tile_samples if samples % selection.tile_samples == 0 else 1
     memory = MemoryPlanner(selection, segments, granule, link=link).plan()
     most = choose.chunk_limit(parameters * selection.itemsize)
-    plan = Plan(memory.segments, memory.buffers, Chunking(most, samples))
+    plan = Plan(memory.segments, memory.buffers, Chunking(most, samples, small))
     layout = selection.layout(packed_input)
     return Compiled(plan, memory, simplified.recipes, selection.constants, layout, tasks)
 

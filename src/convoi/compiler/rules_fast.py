@@ -195,7 +195,9 @@ def _weight_gradient(
         divided=selection.divides(selection.layout(dy), layout.taps * layout.inputs // 2),
     )
     sums = task.output + SUMS
-    size = transformed_size(layout, form, rank) * selection.itemsize
+    elements = transformed_size(layout, form, rank)
+    selection.transformed_sums += elements
+    size = elements * selection.itemsize
     selection.step(
         sums,
         kernel,

@@ -80,6 +80,8 @@ class Selection:
     """How each convolution's weight is packed for its forward pass."""
     tile_samples: int = 1
     """The most samples that a kernel takes at a time."""
+    transformed_sums: int = 0
+    """Elements of the gradients of weights that are summed in the domain of a form."""
     streamed_bytes: int = 0
     """Bytes of the weights of which a sample uses each a few times at most."""
 

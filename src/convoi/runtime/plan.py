@@ -169,19 +169,27 @@ class Chunking:
     """How a batch is cut: never by the number of threads, so sums do not depend on it.
 
     No chunk may be empty, because its sums would be those of an earlier batch. So a program that
-    sums over chunks has segments whose granule divides ``samples``.
+    sums over chunks has segments whose granule divides ``samples``; those of a small batch have
+    none.
     """
 
     most: int | None
     """The most chunks; None: as many as there are convoys (nothing is summed over chunks)."""
     samples: int = 1
     """The fewest samples that are worth a chunk."""
+    small: int = 0
+    """The same for batches that do not fill two such chunks; 0: those are one chunk."""
+
+    def is_small(self, samples: int) -> bool:
+        """Tell whether a batch is cut regardless of granules."""
+        return self.small > 0 and samples < 2 * self.samples
 
     def count(self, samples: int, convoy: int) -> int:
         """Return the number of chunks of a batch."""
         if self.most is None:
             return max(1, -(-samples // convoy))
-        return max(1, min(self.most, -(-samples // self.samples)))
+        fewest = self.small if self.is_small(samples) else self.samples
+        return max(1, min(self.most, -(-samples // fewest)))
 
 
 @dataclass(frozen=True)
@@ -208,11 +216,13 @@ class Plan:
     def is_shared(self, samples: int, threads: int) -> bool:
         """Tell whether threads may share each call for a batch, instead of taking samples.
 
-        They do where they would else wait for the one with the most samples; and where sums are
-        made over chunks, only if the batch is one.
+        They do where they would else wait for the one with the most samples. Where sums are made
+        over chunks, they can if the batch is one, which only one thread would take.
         """
-        waits = samples > 0 and -(-samples // threads) * threads > SHARED_WASTE * samples
-        return waits and self.divides_calls and self.sums(samples) == 1
+        if min(samples, threads - 1) == 0 or not self.divides_calls or self.sums(samples) > 1:
+            return False
+        waits = -(-samples // threads) * threads > SHARED_WASTE * samples
+        return waits or self.chunking.most is not None
 
     @property
     def divides_calls(self) -> bool:

@@ -182,7 +182,7 @@ class Instance:
                 if segment.extent is Extent.BATCH:
                     row[SEGMENT.samples] = samples
                     row[SEGMENT.chunks] = chunking.count(samples, segment.convoy)
-                    row[SEGMENT.granule] = segment.granule
+                    row[SEGMENT.granule] = 1 if chunking.is_small(samples) else segment.granule
                     if chunking.most is None and row[SEGMENT.chunks] < self.threads:
                         row[SEGMENT.chunks] = max(1, min(samples, self.threads))
                         row[SEGMENT.granule] = 1
