@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ from tests.compiler.graphs import (
     relative_error,
     same_conv,
 )
+from tests.kernels.harness import ALL_TARGETS
 from tests.strategies import graph_parameters
 
 if TYPE_CHECKING:
@@ -94,12 +96,13 @@ IN_TRAINING = [
 ]  # fmt: skip
 
 
-@CPUS
-@pytest.mark.parametrize("name", IN_TRAINING)
+@pytest.mark.parametrize(
+    ("name", "cpu"), list(zip(IN_TRAINING, itertools.cycle(ALL_TARGETS), strict=False))
+)
 def test_a_training_step_of_one_chunk_is_the_same_however_it_is_divided(
-    cpu: Cpu, name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, cpu: Cpu, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two samples make a chunk here."""
+    """Two samples make a chunk here. Each kernel is divided on all targets in the test above."""
     monkeypatch.setattr(select, "SHARE_IN_TRAINING", 1)
     monkeypatch.setattr(choose, "chunk_samples", lambda *_: (2, 2))
     op, shape = LAYERS[name]

@@ -249,6 +249,10 @@ CASES = [
 ]
 TARGETS = pytest.mark.parametrize("cpu", ALL_TARGETS)
 EACH_CASE = pytest.mark.parametrize("case", CASES, ids=str)
+CASE_AND_TARGET = pytest.mark.parametrize(
+    ("case", "cpu"), list(zip(CASES, itertools.cycle(ALL_TARGETS), strict=False)), ids=str
+)
+"""Each case on one target: what is tested is the same code that others test on all."""
 
 
 def layout(channels, spatial, target, halo=()) -> Layout:
@@ -435,9 +439,15 @@ def test_forward_equals_its_definition(case: Case, cpu: str) -> None:
     x, weight, _ = examples(case)
     expected = case.conv.reference(x.astype(float), weight.astype(float))
     assert error(forward(case, x, weight, target), expected) < PROMISED
+
+
+@CASE_AND_TARGET
+def test_epilogues_read_and_store_what_they_should(case: Case, cpu: str) -> None:
+    x, weight, _ = examples(case)
     bias, tensor = fused_inputs(case, len(x))
-    fused = np.maximum(expected + bias.reshape(-1, *(1,) * case.rank) + tensor, 0)
-    assert error(forward(case, x, weight, target, fused=True), fused) < PROMISED
+    linear = case.conv.reference(x.astype(float), weight.astype(float))
+    expected = np.maximum(linear + bias.reshape(-1, *(1,) * case.rank) + tensor, 0)
+    assert error(forward(case, x, weight, target_named(cpu), fused=True), expected) < PROMISED
 
 
 SUMMED = [CASES[1], CASES[2], CASES[10]]
@@ -464,8 +474,7 @@ def test_moments_are_those_of_what_is_stored(case: Case, cpu: str) -> None:
     np.testing.assert_allclose(variance, exact.var(axis=0), rtol=2e-6)
 
 
-@TARGETS
-@EACH_CASE
+@CASE_AND_TARGET
 def test_backward_equals_its_definition(case: Case, cpu: str) -> None:
     _, weight, dy = examples(case)
     op = ops.ConvBackwardData(case.conv, (case.channels, *case.spatial))

@@ -53,6 +53,7 @@ STREAMING_ARENA = 32 << 20
 MOST_CHUNKS = 8
 MOST_CHUNK_SAMPLES = 32
 SMALL_TILES = 4
+"""The chunks of small batches fill the tiles of dense layers to one part of so many."""
 SUMS_PER_PRODUCT = 64
 """What the sum of a weight's gradient in memory costs, in multiply-adds of the forward pass: a
 chunk has so many samples that their products outweigh its sums."""

@@ -2,12 +2,16 @@
 
 The rule of a pool selects a pass over memory. Where a convolution has stored the value just before,
 and nobody else reads it, its tiles are made of whole windows and it stores what is pooled of them.
+
+Measured (Zen 4, two threads): 64 predictions of LeNet-5, of a network of two convolutions and of a
+VGG become 1.08, 1.06 and 1.06 times as fast, those of one sample 1.09, 1.09 and 1.04 times. Steps
+of training, which pool to find winners, gain nothing but memory.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from convoi.compiler import choose
 from convoi.compiler.steps import Step, ValueOperand
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from convoi.kernels.base import Kernel
     from convoi.kernels.layout import Layout
 
+Pool: TypeAlias = pool.MaxPool | pool.AveragePool | winners.MaxPoolWinners
+"""The kernels of pools that convolutions may make."""
 MOST_COST = 1.1
 """How much dearer than the best tile that of whole windows may be."""
 
@@ -45,7 +51,7 @@ def pool_while_storing(selection: Selection) -> None:
 def _absorb(selection: Selection, steps: list[Step], step: Step, later: list[Step]) -> bool:
     """Let the step that stored a value pool it, if it can."""
     kernel = step.kernel
-    if not isinstance(kernel, pool.MaxPool | pool.AveragePool | winners.MaxPoolWinners):
+    if not isinstance(kernel, Pool):
         return False
     first, *outputs = step.operands
     if not isinstance(first, ValueOperand):
@@ -71,7 +77,7 @@ def _absorb(selection: Selection, steps: list[Step], step: Step, later: list[Ste
 
 def _pooling(
     kernel: Kernel,
-    pooled: pool.MaxPool | pool.AveragePool | winners.MaxPoolWinners,
+    pooled: Pool,
     y: Layout,
     target: Target,
 ) -> Kernel | None:
@@ -92,9 +98,7 @@ def _pooling(
     return _direct(kernel, pooled.y, epilogue, target)
 
 
-def _epilogue(
-    pooled: pool.MaxPool | pool.AveragePool | winners.MaxPoolWinners,
-) -> EpiloguePool:
+def _epilogue(pooled: Pool) -> EpiloguePool:
     if isinstance(pooled, winners.MaxPoolWinners):
         return EpilogueWinners(pooled.size, winners=pooled.winners, rectified=pooled.rectified)
     if isinstance(pooled, pool.MaxPool):
