@@ -9,21 +9,27 @@ from __future__ import annotations
 
 from statistics import median
 
-TRIED = 6
+TRIED = 14
 """Runs of each way in a trial."""
-SETTLING = 2
-"""The first of them, which do not count: workers wake up, caches fill."""
-PERIOD = 1024
-"""Runs from one trial to the next: trials of a way that is half as quick cost less than 1%."""
+SETTLING = 8
+"""The first of them, which do not count: workers wake up and find a core, caches fill."""
+SOON = 64
+"""Runs to the next trial when a way has just been chosen: its times may have been disturbed."""
+PERIOD = 2048
+"""Runs between trials once they agree: trials of a way that is half as quick cost less than 1%."""
 LONG = 2e-3
 """Seconds of a shared run from which sharing is taken to pay, and nothing is tried."""
 
 
 class Pace:
-    """The choice between sharing (True) and the other way (False), run by run."""
+    """The choice between sharing (True) and the other way (False), run by run.
+
+    Each trial that chooses as the one before doubles the runs to the next, from `SOON` to `PERIOD`.
+    """
 
     def __init__(self) -> None:
         self._run = 0
+        self._period = 0
         self._shares = True
         self._times: dict[bool, list[float]] = {True: [], False: []}
 
@@ -46,10 +52,12 @@ class Pace:
             elif self._run == 2 * TRIED:
                 usual = {way: median(times[SETTLING:]) for way, times in self._times.items()}
                 self._decide(shares=usual[True] <= usual[False])
-        elif self._run >= PERIOD:
+        elif self._run >= 2 * TRIED + self._period:
             self._run = 0
 
     def _decide(self, *, shares: bool) -> None:
+        doubled = min(2 * self._period, PERIOD) if shares == self._shares else 0
+        self._period = max(doubled, SOON)
         self._shares = shares
         self._run = 2 * TRIED
         self._times = {True: [], False: []}
