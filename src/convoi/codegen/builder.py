@@ -430,9 +430,10 @@ class Function:
         """Load an int64 that another thread released."""
         return self.emit(I64, f"load atomic i64, ptr {pointer.text} acquire, align 8")
 
-    def fetch_add(self, pointer: Value, amount: int) -> Value:
+    def fetch_add(self, pointer: Value, amount: Index) -> Value:
         """Add to an int64 atomically, and return what it was."""
-        return self.emit(I64, f"atomicrmw add ptr {pointer.text}, i64 {amount} seq_cst, align 8")
+        text = f"atomicrmw add ptr {pointer.text}, i64 {self.value(amount).text} seq_cst, align 8"
+        return self.emit(I64, text)
 
     def exchange_larger(self, pointer: Value, value: Value) -> Value:
         """Put an int64 in the place of a smaller one atomically; return what was there."""

@@ -12,6 +12,9 @@ from convoi.runtime.tables import ARGUMENT, CALL, SEGMENT
 if TYPE_CHECKING:
     from convoi.codegen.builder import Function
 
+HALF = 32
+"""Bits of the count of chunks that were taken from the first on; those above count from the last."""
+
 
 @dataclass(frozen=True)
 class Convoy:
@@ -38,13 +41,17 @@ class Run:
     """Number of the thread's team: its own, or 0 if all threads are one."""
 
     def segment(self, number: Index) -> None:
-        """Take chunks of a segment until none is left, then wait until all are done."""
+        """Take chunks of a segment until none is left, then wait until all are done.
+
+        Every other thread begins with the last chunk: then it finds in its cache what it wrote in
+        other segments, and in the step before.
+        """
         f = self.f
         segment = f.at(self.segments, f.mul(number, SEGMENT.words), I64)
         chunks = field(f, segment, SEGMENT.chunks)
         samples = field(f, segment, SEGMENT.samples)
         granule = field(f, segment, SEGMENT.granule)
-        following = f.at(segment, SEGMENT.next_chunk, I64)
+        taken = f.at(segment, SEGMENT.taken, I64)
         done = f.at(segment, SEGMENT.chunks_done, I64)
         units = f.integer("sdiv", f.add(samples, f.sub(granule, 1)), granule)
 
@@ -52,10 +59,16 @@ class Run:
             unit = f.integer("sdiv", f.mul(chunk, units), chunks)
             return f.value(f.minimum(f.mul(unit, granule), samples))
 
+        from_end = f.compare("eq", f.integer("and", self.thread, 1), 1)
+        one = f.select(from_end, f.value(1 << HALF), f.value(1))
+
         def next_chunk() -> Value:
-            chunk = f.fetch_add(following, 1)
-            mine = f.compare("slt", chunk, chunks)
+            before = f.fetch_add(taken, one)
+            first = f.integer("and", before, (1 << HALF) - 1)
+            last = f.integer("lshr", before, HALF)
+            mine = f.compare("slt", f.add(first, last), chunks)
             with f.when(mine):
+                chunk = f.select(from_end, f.sub(f.sub(chunks, 1), last), first)
                 self._chunk(segment, chunk, bound(chunk), bound(f.add(chunk, 1)))
                 f.fetch_add(done, 1)
             return mine

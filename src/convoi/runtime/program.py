@@ -88,7 +88,7 @@ class Instance:
             team: [
                 number * SEGMENT.words + word
                 for number, segment in enumerate(plan.segments)
-                for word in (SEGMENT.next_chunk, SEGMENT.chunks_done)
+                for word in (SEGMENT.taken, SEGMENT.chunks_done)
                 if segment.is_fixed or not team
             ]
             for team in (False, True)
@@ -279,7 +279,7 @@ class Instance:
                 one[:] = row
                 one[SEGMENT.first_call] += number
                 one[SEGMENT.calls] = one[SEGMENT.chunks] = 1
-                one[SEGMENT.next_chunk] = one[SEGMENT.chunks_done] = 0
+                one[SEGMENT.taken] = one[SEGMENT.chunks_done] = 0
                 one[SEGMENT.samples] = one[SEGMENT.convoy] = samples
                 found.append((max(run() - nothing, 0.0), samples))
         return found

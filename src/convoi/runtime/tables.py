@@ -39,7 +39,8 @@ class _Segment:
     """Chunks begin at multiples of it."""
     first_stage: int = 6
     stages: int = 7
-    next_chunk: int = 8
+    taken: int = 8
+    """Chunks that were taken: from the first on, and in the upper half of the bits from the last."""
     chunks_done: int = 16
     words: int = 24
 
