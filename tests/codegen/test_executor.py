@@ -202,6 +202,18 @@ def test_a_worker_takes_part_once_in_a_program_that_is_open(pool: Pool) -> None:
     ]
 
 
+@pytest.mark.parametrize("thread", range(4))
+def test_every_other_thread_begins_with_the_last_chunk(pool: Pool, thread: int) -> None:
+    recorder = Recorder()
+    segment = Segment((recorder.kernel("k"),), convoy=2)
+    instance = Instance(Plan((segment,), BUFFERS, Chunking(None)), threads=4)
+    instance.prepare(10)
+    instance._bind({"caller": 0})
+    pool._run(instance._program.ctypes.data, thread)
+    taken = [call.first for call in recorder.calls]
+    assert taken == ([8, 6, 4, 2, 0] if thread % 2 else [0, 2, 4, 6, 8])
+
+
 def test_a_worker_that_is_not_invited_stays_out(pool: Pool) -> None:
     recorder = Recorder()
     instance = Instance(

@@ -4,7 +4,7 @@ A program is a table of int64 that :mod:`convoi.runtime.program` fills in: segme
 calls of each, and the arguments of each call. The executor is the same for all programs.
 
     for segment in program:                      # a barrier stands between segments
-        while a chunk of the batch is left:      # taken with an atomic counter
+        while a chunk of the batch is left:      # taken with an atomic counter, from both ends
             for convoy in chunk:
                 for call in segment:
                     call.kernel(arguments, first sample, samples, fresh, 0, units)
