@@ -299,9 +299,11 @@ def packed(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
     return memory
 
 
-def transformed(weight, indices, weights: WeightLayout, case: Case, target, *, turned):
+def transformed(
+    weight, indices, weights: WeightLayout, case: Case, target, *, turned, streaming=False
+):
     """Return U as the kernel computes it."""
-    kernel = FastWeights(weights, case.form, case.fast_rank, "float32", turned)
+    kernel = FastWeights(weights, case.form, case.fast_rank, "float32", turned, streaming=streaming)
     u, behind = guarded(transformed_size(weights, case.form, case.fast_rank))
     count = weights.inputs * math.prod(case.stack)
     call_kernel(kernel, [packed(weight, indices), u], count=count, target=target)
@@ -439,6 +441,19 @@ def test_forward_equals_its_definition(case: Case, cpu: str) -> None:
     x, weight, _ = examples(case)
     expected = case.conv.reference(x.astype(float), weight.astype(float))
     assert error(forward(case, x, weight, target), expected) < PROMISED
+
+
+@CASE_AND_TARGET
+def test_weights_that_are_written_past_the_caches_are_the_same(case: Case, cpu: str) -> None:
+    target = target_named(cpu)
+    _, weight, _ = examples(case)
+    weights = weight_layout(case, case.filters, case.channels, target)
+    indices = weights.forward_indices()
+    cached, streamed = (
+        transformed(weight, indices, weights, case, target, turned=False, streaming=streaming)
+        for streaming in (False, True)
+    )
+    np.testing.assert_array_equal(streamed, cached)
 
 
 @CASE_AND_TARGET

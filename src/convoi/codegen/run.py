@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from convoi.codegen.builder import Function
 
 HALF = 32
-"""Bits of the count of chunks that were taken from the first on; those above count from the last."""
+"""Bits that count the chunks taken from the first on; those above count those from the last on."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Run:
             last = f.integer("lshr", before, HALF)
             mine = f.compare("slt", f.add(first, last), chunks)
             with f.when(mine):
-                chunk = f.select(from_end, f.sub(f.sub(chunks, 1), last), first)
+                chunk = f.select(from_end, f.value(f.sub(f.sub(chunks, 1), last)), first)
                 self._chunk(segment, chunk, bound(chunk), bound(f.add(chunk, 1)))
                 f.fetch_add(done, 1)
             return mine

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from convoi.compiler.choose import STREAMED_BYTES
 from convoi.compiler.choose_fast import (
     FastChoice,
     FastGradientChoice,
@@ -35,6 +36,7 @@ from convoi.kernels.fast_weights import (
 )
 from convoi.kernels.forms import form_named
 from convoi.kernels.weights import WeightLayout
+from convoi.runtime.buffers import ALIGNMENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,9 +164,12 @@ def _transformed(
     packed = selection.packed(weight, word, indices, transposed=backward)
     size = transformed_size(layout, form, rank) * selection.itemsize
     block = BlockOperand(name, size)
+    # A vector that fills a line of the cache needs nothing of what the line held.
+    whole_lines = layout.lanes * selection.itemsize == ALIGNMENT
+    streaming = whole_lines and size >= STREAMED_BYTES
     selection.step(
         name,
-        FastWeights(layout, form, rank, selection.dtype, turned),
+        FastWeights(layout, form, rank, selection.dtype, turned, streaming=streaming),
         [packed, block],
         writes=[name],
         whole=True,

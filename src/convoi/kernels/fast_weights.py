@@ -129,6 +129,9 @@ class FastWeights(_Weights):
 
     arguments: ClassVar[tuple[str, ...]] = ("weights", "u")
 
+    streaming: bool = False
+    """Whether U is written past the caches; its vectors are aligned to their size then."""
+
     def emit(self, f: Function, pointers: Sequence[Value], call: CallArguments) -> None:
         """Emit the loop over input channels."""
         weights, u = pointers
@@ -143,8 +146,10 @@ class FastWeights(_Weights):
             }
             for axis in range(self.rank):
                 values = transform.along(f, values, axis)
+            align = vector.size if self.streaming else None
             for number, place in enumerate(self.places()):
-                f.store(values[place], f.at(target, number * position_step, element))
+                to_place = f.at(target, number * position_step, element)
+                f.store(values[place], to_place, align=align, streaming=self.streaming)
 
         f.loop(
             call.count,

@@ -40,7 +40,7 @@ class _Segment:
     first_stage: int = 6
     stages: int = 7
     taken: int = 8
-    """Chunks that were taken: from the first on, and in the upper half of the bits from the last."""
+    """Chunks taken from the first on; in the upper half of the bits, from the last on."""
     chunks_done: int = 16
     words: int = 24
 
